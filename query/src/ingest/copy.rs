@@ -1,0 +1,41 @@
+//! COPY … FROM STDIN: bytes in, rows for vnodes out.
+
+use crate::QueryError;
+
+/// The format and its options.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CopyFormat {
+    Text {
+        delimiter: u8,
+        null: String,
+        header: bool,
+    },
+    Csv {
+        delimiter: u8,
+        quote: u8,
+        escape: u8,
+        null: String,
+        header: bool,
+    },
+    Binary,
+}
+
+/// A COPY under way.
+pub struct CopyIn {
+    _private: (),
+}
+
+impl CopyIn {
+    pub fn format(&self) -> &CopyFormat {
+        todo!()
+    }
+    /// Columns of the list.
+    pub fn columns(&self) -> usize {
+        todo!()
+    }
+    /// Takes the bytes of one CopyData; rows may begin and end anywhere in it.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), QueryError> {
+        let _ = bytes;
+        todo!()
+    }
+}

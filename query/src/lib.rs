@@ -1,0 +1,30 @@
+//! From a session's statement to rows: the SQL dialect, ingest, planning on DataFusion, time-series functions, system catalogs.
+//!
+//! Only this crate sees both the catalog and storage, and translates between their nouns (`translate.rs`). It knows nothing of the wire's
+//! messages; it knows PostgreSQL's types, because columns and parameters have them.
+//!
+//! ```text
+//! text --statement--> Statement --session--> ddl | settings | transaction | ingest | plan
+//!                                                                             |        |
+//!                                                          changes to vnodes <-+        +-> record batches
+//! ```
+
+pub mod engine;
+pub mod error;
+pub mod ingest;
+pub mod outcome;
+pub mod pg_type;
+pub mod plan;
+pub mod session;
+pub mod settings;
+pub mod statement;
+pub mod system;
+pub mod translate;
+
+pub use engine::{ConnectRequest, Engine, EngineOptions};
+pub use error::{ErrorKind, QueryError};
+pub use ingest::copy::{CopyFormat, CopyIn};
+pub use outcome::{CopyOut, Notice, Outcome, ResultField, RowSet};
+pub use pg_type::{Format, Parameter};
+pub use session::{Prepared, Session, TransactionStatus};
+pub use statement::Statement;

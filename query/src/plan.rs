@@ -1,0 +1,1 @@
+//! SELECT: from a parsed query to record batches, on DataFusion.

@@ -1,0 +1,27 @@
+//! What was measured: vnodes, each with its own write-ahead log, memtable and file groups of columnar blocks.
+//!
+//! Storage knows series ids, Arrow types and time ranges. It has never heard of names, tags or SQL.
+//!
+//! ```text
+//! Transaction --commit--> wal --sync--> memtable --flush--> data files --compaction--> fewer data files
+//!                                            \________ VnodeView (never changes) ________/
+//! ```
+//!
+//! Writing: [`Storage::commit`]. Reading: [`Storage::view`], then [`VnodeView::scan`] or [`VnodeView::newest`].
+
+pub mod change;
+pub mod codec;
+pub mod data_file;
+pub mod error;
+pub mod ids;
+pub mod io;
+pub mod scan;
+pub mod storage;
+pub mod store;
+
+pub use change::{Change, Committed, Conflict, Durability, Rows, Transaction};
+pub use error::StorageError;
+pub use ids::{ColumnId, FamilyId, SeriesId, SeriesSet, TimeRange, VnodeId};
+pub use scan::{ColumnBound, Direction, Run, ScanBatch, ScanColumn, ScanRequest};
+pub use storage::{Compression, Storage, StorageOptions, UpdateMode, VnodeOptions};
+pub use store::{Scan, ScanCounters, VnodeStatistics, VnodeView};
