@@ -55,7 +55,8 @@ impl Default for DatabaseOptions {
     fn default() -> Self {
         const DAY_MS: i64 = 86_400_000;
         DatabaseOptions {
-            keep_ms: 3650 * DAY_MS,
+            // A hundred years: who sets nothing loses nothing, and history can be loaded.
+            keep_ms: 36_500 * DAY_MS,
             group_span_ms: 10 * DAY_MS,
             vgroups: 2,
             precision: Precision::Microsecond,
