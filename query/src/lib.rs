@@ -11,6 +11,7 @@
 
 pub mod engine;
 pub mod error;
+pub mod functions;
 pub mod ingest;
 pub mod outcome;
 pub mod pg_type;

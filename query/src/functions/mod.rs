@@ -1,0 +1,1 @@
+//! Time-series functions beside those of DataFusion: one file for each family.

@@ -1,1 +1,0 @@
-//! SELECT: from a parsed query to record batches, on DataFusion.

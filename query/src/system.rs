@@ -1,1 +1,0 @@
-//! pg_catalog and information_schema, answered from the live catalog.
