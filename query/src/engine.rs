@@ -6,6 +6,7 @@ use std::sync::Arc;
 use taospg_catalog::Catalog;
 use taospg_storage::Storage;
 
+use crate::plan::Planner;
 use crate::{QueryError, Session};
 
 #[derive(Clone, Debug)]
@@ -64,6 +65,11 @@ impl Engine {
     }
 
     pub(crate) fn options(&self) -> &EngineOptions {
+        todo!()
+    }
+
+    /// Made once in `open` by [`Planner::new`].
+    pub(crate) fn planner(&self) -> &Planner {
         todo!()
     }
 }

@@ -8,7 +8,19 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::sql::sqlparser::ast;
 use taospg_catalog::{ChildRef, Table};
 
-use crate::{Parameter, QueryError, ResultField, RowSet, Session};
+use crate::{EngineOptions, Parameter, QueryError, ResultField, RowSet, Session};
+
+/// What all queries share: functions, optimizer rules, the memory pool. One for each engine.
+pub struct Planner {
+    _private: (),
+}
+
+impl Planner {
+    pub fn new(options: &EngineOptions) -> Result<Planner, QueryError> {
+        let _ = options;
+        Ok(Planner { _private: () })
+    }
+}
 
 /// A query that has been looked up and typed; it can be executed many times.
 #[derive(Clone)]
