@@ -1,9 +1,15 @@
 //! All file I/O of storage, behind one trait that tests replace.
 //!
-//! [`RealIo`] is the operating system. Tests use one that forgets what no sync covered, or that fails the k-th call.
+//! [`RealIo`] is the operating system. Tests use [`SimulatedIo`], which forgets what no sync covered and fails the k-th call.
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+mod real;
+pub mod simulated;
+
+pub use real::RealIo;
+pub use simulated::SimulatedIo;
 
 /// A file system.
 pub trait Io: Send + Sync + 'static {
@@ -22,6 +28,22 @@ pub trait Io: Send + Sync + 'static {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Bytes free for us on the disk that holds `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// Takes the lock that this file is (made if missing), until what is returned is dropped or the process ends;
+    /// [`io::ErrorKind::WouldBlock`] when another has it. A file system that only one process can see needs none.
+    fn lock(&self, path: &Path) -> io::Result<FileLock> {
+        let _ = path;
+        Ok(FileLock(None))
+    }
+}
+
+/// A lock held on a file.
+pub struct FileLock(Option<std::fs::File>);
+
+impl FileLock {
+    /// Whether the operating system guards it.
+    pub fn is_real(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 /// An open file. Positions are given with each call; nothing is shared between callers.

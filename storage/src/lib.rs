@@ -11,6 +11,7 @@
 
 pub mod change;
 pub mod codec;
+mod commit;
 pub mod data_file;
 pub mod error;
 pub mod ids;
@@ -18,6 +19,8 @@ pub mod io;
 pub mod scan;
 pub mod storage;
 pub mod store;
+mod vnode;
+pub mod wal;
 
 pub use change::{Change, Committed, Conflict, Durability, Rows, Transaction};
 pub use error::StorageError;

@@ -1,0 +1,456 @@
+//! The bodies of records: changes column by column, as the codecs of blocks write them.
+//!
+//! Numbers are LEB128 varints unless said otherwise. Reading trusts nothing: a count is checked against what is left before
+//! anything is allocated by it, and the row count against [`ROWS_MAX`], since a constant column takes few bytes for any number of rows.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array};
+use arrow::buffer::ScalarBuffer;
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit};
+
+use super::record::{BODY_BYTES_MAX, Entry, Kind};
+use crate::{
+    Change, ColumnId, Compression, Conflict, FamilyId, Rows, SeriesId, SeriesSet, StorageError, TimeRange, VnodeId,
+    codec,
+};
+
+/// Rows in one encoded step; longer steps are written as several. Bounds what a reader allocates for one column (at 16 bytes
+/// a value 64 MiB), and is far above the rows of a statement.
+const ROWS_MAX: usize = 1 << 22;
+
+/// Below this many rows choosing a codec costs more than it saves: one row of ten metrics is about a hundred bytes either way.
+const ROWS_WORTH_PACKING: usize = 16;
+
+const ROWS: u8 = 1;
+const DELETE: u8 = 2;
+const DROP_FAMILY: u8 = 3;
+
+type Read<T> = Result<T, &'static str>;
+
+/// The body of [`Kind::Changes`].
+pub(crate) fn encode_changes(changes: &[Change]) -> Result<Vec<u8>, StorageError> {
+    let mut out = Vec::new();
+    append_changes(changes, &mut out)?;
+    Ok(out)
+}
+
+/// The body of [`Kind::Prepared`].
+pub(crate) fn encode_prepared(home: VnodeId, changes: &[Change]) -> Result<Vec<u8>, StorageError> {
+    let mut out = Vec::new();
+    put(&mut out, u64::from(home.0));
+    append_changes(changes, &mut out)?;
+    Ok(out)
+}
+
+/// The body of [`Kind::Commit`].
+pub(crate) fn encode_commit(participants: &[VnodeId], changes: &[Change]) -> Result<Vec<u8>, StorageError> {
+    let mut out = Vec::new();
+    put(&mut out, participants.len() as u64);
+    for participant in participants {
+        put(&mut out, u64::from(participant.0));
+    }
+    append_changes(changes, &mut out)?;
+    Ok(out)
+}
+
+/// The body of [`Kind::Resolved`].
+pub(crate) fn encode_resolved(committed: bool) -> Vec<u8> {
+    vec![u8::from(committed)]
+}
+
+/// The body of [`Kind::Expire`].
+pub(crate) fn encode_expire(before: i64) -> Vec<u8> {
+    before.to_le_bytes().to_vec()
+}
+
+/// What a body says.
+pub(crate) fn decode(kind: Kind, body: &[u8]) -> Read<Entry> {
+    let mut reader = Reader(body);
+    let entry = match kind {
+        Kind::Changes => Entry::Changes(reader.changes()?),
+        Kind::Prepared => Entry::Prepared {
+            home: reader.vnode()?,
+            changes: reader.changes()?,
+        },
+        Kind::Commit => {
+            let count = reader.count(1)?;
+            let participants = (0..count).map(|_| reader.vnode()).collect::<Read<_>>()?;
+            Entry::Commit {
+                participants,
+                changes: reader.changes()?,
+            }
+        }
+        Kind::Resolved => match reader.byte()? {
+            0 => Entry::Resolved { committed: false },
+            1 => Entry::Resolved { committed: true },
+            _ => return Err("an outcome of 0 or 1"),
+        },
+        Kind::Watermark => Entry::Watermark,
+        Kind::Expire => {
+            let bytes = reader.take(8)?;
+            Entry::Expire {
+                before: i64::from_le_bytes(bytes.try_into().expect("eight bytes were taken")),
+            }
+        }
+    };
+    if reader.0.is_empty() {
+        Ok(entry)
+    } else {
+        Err("a record body without a rest")
+    }
+}
+
+fn append_changes(changes: &[Change], out: &mut Vec<u8>) -> Result<(), StorageError> {
+    let steps: usize = changes
+        .iter()
+        .map(|change| match change {
+            Change::Rows(rows) => rows.len().div_ceil(ROWS_MAX),
+            Change::Delete { .. } | Change::DropFamily(_) => 1,
+        })
+        .sum();
+    put(out, steps as u64);
+    for change in changes {
+        match change {
+            Change::Rows(rows) => append_rows(rows, out)?,
+            Change::Delete { family, series, time } => {
+                out.push(DELETE);
+                put(out, u64::from(family.0));
+                put_signed(out, time.start());
+                put_signed(out, time.end());
+                append_series(series, out);
+            }
+            Change::DropFamily(family) => {
+                out.push(DROP_FAMILY);
+                put(out, u64::from(family.0));
+            }
+        }
+    }
+    if out.len() > BODY_BYTES_MAX {
+        return Err(StorageError::Refused(format!(
+            "a transaction of {} bytes in one vnode is more than the {BODY_BYTES_MAX} that one may have",
+            out.len()
+        )));
+    }
+    Ok(())
+}
+
+fn append_rows(rows: &Rows, out: &mut Vec<u8>) -> Result<(), StorageError> {
+    let uneven = |what: String| StorageError::Refused(format!("family {}: {what}", rows.family.0));
+    if rows.times.len() != rows.len() {
+        return Err(uneven(format!("{} times for {} rows", rows.times.len(), rows.len())));
+    }
+    let mut known = Vec::with_capacity(rows.columns.len());
+    let mut last = None;
+    for (id, array) in &rows.columns {
+        if array.len() != rows.len() {
+            return Err(uneven(format!(
+                "{} values in column {} for {} rows",
+                array.len(),
+                id.0,
+                rows.len()
+            )));
+        }
+        if last.is_some_and(|last: ColumnId| last.0 >= id.0) {
+            return Err(uneven(format!("column {} is out of order", id.0)));
+        }
+        last = Some(*id);
+        let mut data_type = Vec::with_capacity(2);
+        append_type(array.data_type(), &mut data_type).ok_or_else(|| {
+            uneven(format!(
+                "column {} has type {}, which is not stored",
+                id.0,
+                array.data_type()
+            ))
+        })?;
+        known.push(data_type);
+    }
+    for start in (0..rows.len()).step_by(ROWS_MAX) {
+        let count = ROWS_MAX.min(rows.len() - start);
+        let compression = if count < ROWS_WORTH_PACKING {
+            Compression::None
+        } else {
+            Compression::Fast
+        };
+        out.push(ROWS);
+        put(out, u64::from(rows.family.0));
+        out.push(conflict_byte(rows.conflict));
+        put(out, count as u64);
+        // The same bytes read as signed numbers: codecs know those.
+        let series = Int32Array::new(ScalarBuffer::from(rows.series.slice(start, count).into_inner()), None);
+        let times = Int64Array::new(rows.times.slice(start, count), None);
+        append_array(&(Arc::new(series) as ArrayRef), compression, out);
+        append_array(&(Arc::new(times) as ArrayRef), compression, out);
+        put(out, rows.columns.len() as u64);
+        for ((id, array), data_type) in rows.columns.iter().zip(&known) {
+            put(out, u64::from(id.0));
+            out.extend_from_slice(data_type);
+            if count == array.len() {
+                append_array(array, compression, out);
+            } else {
+                append_array(&array.slice(start, count), compression, out);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Length in four bytes, then what the codec writes.
+fn append_array(array: &ArrayRef, compression: Compression, out: &mut Vec<u8>) {
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    codec::encode(array, compression, out);
+    // A longer array makes the body longer than BODY_BYTES_MAX, which is refused in the end.
+    let bytes = u32::try_from(out.len() - at - 4).unwrap_or(u32::MAX);
+    out[at..at + 4].copy_from_slice(&bytes.to_le_bytes());
+}
+
+fn append_series(series: &SeriesSet, out: &mut Vec<u8>) {
+    match series {
+        SeriesSet::All => out.push(0),
+        SeriesSet::List(list) => {
+            out.push(1);
+            put(out, list.len() as u64);
+            let mut last = 0;
+            for series in list.iter() {
+                put(out, u64::from(series.0.wrapping_sub(last)));
+                last = series.0;
+            }
+        }
+    }
+}
+
+fn conflict_byte(conflict: Conflict) -> u8 {
+    match conflict {
+        Conflict::ByVnode => 0,
+        Conflict::Replace => 1,
+        Conflict::Merge => 2,
+        Conflict::Keep => 3,
+    }
+}
+
+/// `None` for types that storage does not keep.
+fn append_type(data_type: &DataType, out: &mut Vec<u8>) -> Option<()> {
+    match data_type {
+        DataType::Boolean => out.push(1),
+        DataType::Int16 => out.push(2),
+        DataType::Int32 => out.push(3),
+        DataType::Int64 => out.push(4),
+        DataType::Float32 => out.push(5),
+        DataType::Float64 => out.push(6),
+        DataType::Decimal128(precision, scale) => out.extend_from_slice(&[7, *precision, *scale as u8]),
+        DataType::Date32 => out.push(8),
+        DataType::Timestamp(unit, zone) => {
+            let unit = match unit {
+                TimeUnit::Second => 0,
+                TimeUnit::Millisecond => 1,
+                TimeUnit::Microsecond => 2,
+                TimeUnit::Nanosecond => 3,
+            };
+            let zone = zone.as_deref().unwrap_or("");
+            out.extend_from_slice(&[9, unit, u8::try_from(zone.len()).ok()?]);
+            out.extend_from_slice(zone.as_bytes());
+        }
+        DataType::Utf8View => out.push(10),
+        DataType::BinaryView => out.push(11),
+        _ => return None,
+    }
+    Some(())
+}
+
+fn put(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn put_signed(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// What is left of a body.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, bytes: usize) -> Read<&'a [u8]> {
+        let (taken, rest) = self
+            .0
+            .split_at_checked(bytes)
+            .ok_or("a record body that is long enough")?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Read<u8> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn number(&mut self) -> Read<u64> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err("a number of at most 64 bits")
+    }
+
+    fn number32(&mut self) -> Read<u32> {
+        u32::try_from(self.number()?).map_err(|_| "a number of at most 32 bits")
+    }
+
+    fn signed(&mut self) -> Read<i64> {
+        Ok(i64::from_le_bytes(
+            self.take(8)?.try_into().expect("eight bytes were taken"),
+        ))
+    }
+
+    /// A count of things that take at least `bytes_each`, so that a forged one is caught before anything is allocated by it.
+    fn count(&mut self, bytes_each: usize) -> Read<usize> {
+        let count = usize::try_from(self.number()?).map_err(|_| "a count that fits the record")?;
+        if count.saturating_mul(bytes_each) > self.0.len() {
+            return Err("a count that fits the record");
+        }
+        Ok(count)
+    }
+
+    fn vnode(&mut self) -> Read<VnodeId> {
+        Ok(VnodeId(self.number32()?))
+    }
+
+    fn family(&mut self) -> Read<FamilyId> {
+        Ok(FamilyId(self.number32()?))
+    }
+
+    fn changes(&mut self) -> Read<Vec<Change>> {
+        let steps = self.count(2)?;
+        (0..steps).map(|_| self.change()).collect()
+    }
+
+    fn change(&mut self) -> Read<Change> {
+        match self.byte()? {
+            ROWS => Ok(Change::Rows(self.rows()?)),
+            DELETE => {
+                let family = self.family()?;
+                let (start, end) = (self.signed()?, self.signed()?);
+                let time = TimeRange::new(start, end).ok_or("a span of time that is not empty")?;
+                Ok(Change::Delete {
+                    family,
+                    series: self.series()?,
+                    time,
+                })
+            }
+            DROP_FAMILY => Ok(Change::DropFamily(self.family()?)),
+            _ => Err("a known kind of change"),
+        }
+    }
+
+    fn series(&mut self) -> Read<SeriesSet> {
+        match self.byte()? {
+            0 => Ok(SeriesSet::All),
+            1 => {
+                let count = self.count(1)?;
+                let mut list = Vec::with_capacity(count);
+                let mut last = 0u32;
+                for at in 0..count {
+                    let step = self.number32()?;
+                    if at > 0 && step == 0 {
+                        return Err("series in ascending order");
+                    }
+                    last = last.checked_add(step).ok_or("series in ascending order")?;
+                    list.push(SeriesId(last));
+                }
+                Ok(SeriesSet::List(list.into()))
+            }
+            _ => Err("all series or a list"),
+        }
+    }
+
+    fn rows(&mut self) -> Read<Rows> {
+        let family = self.family()?;
+        let conflict = match self.byte()? {
+            0 => Conflict::ByVnode,
+            1 => Conflict::Replace,
+            2 => Conflict::Merge,
+            3 => Conflict::Keep,
+            _ => return Err("a known rule for conflicts"),
+        };
+        let count = usize::try_from(self.number()?).map_err(|_| "at most 4 Mi rows in a step")?;
+        if count > ROWS_MAX {
+            return Err("at most 4 Mi rows in a step");
+        }
+        let series = self.array(&DataType::Int32, count)?;
+        let times = self.array(&DataType::Int64, count)?;
+        if series.null_count() + times.null_count() > 0 {
+            return Err("keys without nulls");
+        }
+        let series = ScalarBuffer::from(series.as_primitive::<Int32Type>().values().clone().into_inner());
+        let times = times.as_primitive::<Int64Type>().values().clone();
+        let columns_count = self.count(6)?;
+        let mut columns: Vec<(ColumnId, ArrayRef)> = Vec::with_capacity(columns_count);
+        for _ in 0..columns_count {
+            let id = u16::try_from(self.number()?).map_err(|_| "a column id of at most 16 bits")?;
+            if columns.last().is_some_and(|(last, _)| last.0 >= id) {
+                return Err("columns in ascending order");
+            }
+            let data_type = self.data_type()?;
+            columns.push((ColumnId(id), self.array(&data_type, count)?));
+        }
+        Ok(Rows {
+            family,
+            series,
+            times,
+            columns,
+            conflict,
+        })
+    }
+
+    fn array(&mut self, data_type: &DataType, rows: usize) -> Read<ArrayRef> {
+        let length = self.take(4)?.try_into().expect("four bytes were taken");
+        let bytes = self.take(u32::from_le_bytes(length) as usize)?;
+        let array = codec::decode(bytes, data_type, rows)?;
+        if array.len() == rows && array.data_type() == data_type {
+            Ok(array)
+        } else {
+            Err("an array of the type and length that the record says")
+        }
+    }
+
+    fn data_type(&mut self) -> Read<DataType> {
+        Ok(match self.byte()? {
+            1 => DataType::Boolean,
+            2 => DataType::Int16,
+            3 => DataType::Int32,
+            4 => DataType::Int64,
+            5 => DataType::Float32,
+            6 => DataType::Float64,
+            7 => {
+                let (precision, scale) = (self.byte()?, self.byte()? as i8);
+                if !(1..=38).contains(&precision) || scale > precision as i8 || scale < 0 {
+                    return Err("a decimal of at most 38 digits");
+                }
+                DataType::Decimal128(precision, scale)
+            }
+            8 => DataType::Date32,
+            9 => {
+                let unit = match self.byte()? {
+                    0 => TimeUnit::Second,
+                    1 => TimeUnit::Millisecond,
+                    2 => TimeUnit::Microsecond,
+                    3 => TimeUnit::Nanosecond,
+                    _ => return Err("a known time unit"),
+                };
+                let length = self.byte()?;
+                let zone = std::str::from_utf8(self.take(length as usize)?).map_err(|_| "a time zone in utf-8")?;
+                DataType::Timestamp(unit, (!zone.is_empty()).then(|| zone.into()))
+            }
+            10 => DataType::Utf8View,
+            11 => DataType::BinaryView,
+            _ => return Err("a known column type"),
+        })
+    }
+}
