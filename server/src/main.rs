@@ -1,1 +1,136 @@
-fn main() {}
+//! Taospg: a time-series database server that speaks PostgreSQL.
+//!
+//! ```text
+//! socket -> wire -> frame -> connection -> session (crate query)
+//!                               |               |
+//! socket <- wire <- output <- encode <- rows <-+
+//! ```
+//! `config` says how it runs, `listener` takes connections, `startup` opens their sessions, `connection`, `extended`, `rows` and `copy` speak
+//! the protocol, `encode` writes values, `cancel`, `interrupts` and `shutdown` end things early. Only this crate knows the wire.
+
+mod cancel;
+mod config;
+mod connection;
+mod copy;
+mod data_dir;
+mod encode;
+mod extended;
+mod failure;
+mod frame;
+mod interrupts;
+mod listener;
+mod output;
+mod rows;
+mod shutdown;
+mod sqlstate;
+mod startup;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use taospg_query::{Engine, EngineOptions};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Flags, LogFormat, Settings};
+use crate::listener::Front;
+
+/// Worker threads beyond one per core: a query that computes for long keeps one busy, and the others go on answering.
+const SPARE_WORKERS: usize = 2;
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    match run(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("taospg: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs until a signal. The error is a sentence for the user.
+fn run(flags: &Flags) -> Result<(), String> {
+    let settings = Settings::load(flags)?;
+    start_log(&settings)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores + SPARE_WORKERS)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start threads: {error}"))?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<(), String> {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        data_dir = %settings.data_dir.display(),
+        "starting"
+    );
+    // The port first: it costs nothing, and opening the data may take a while.
+    let listener = listener::bind(&settings.listen).await?;
+    let _lock = data_dir::lock(&settings.data_dir)?;
+    let engine = Engine::open(engine_options(&settings)).map_err(|error| {
+        format!(
+            "cannot open the data directory \"{}\": {error}",
+            settings.data_dir.display()
+        )
+    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| format!("cannot tell the port: {error}"))?;
+    tracing::info!(%address, "ready for connections");
+    // For scripts that asked for port 0. Nobody may be reading, which is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "listening on {address}");
+
+    let max_message = usize::try_from(settings.max_message).unwrap_or(usize::MAX);
+    let front = Arc::new(Front::new(engine.clone(), settings.max_connections, max_message));
+    let stop = async {
+        match shutdown::wait_for_signal().await {
+            Ok(()) => tracing::info!("stopping"),
+            Err(error) => {
+                tracing::error!(%error, "cannot wait for signals: only SIGKILL will stop this server");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    listener::serve(listener, front, stop).await;
+    engine
+        .close()
+        .await
+        .map_err(|error| format!("cannot close the data directory: {error}"))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn engine_options(settings: &Settings) -> EngineOptions {
+    let memory = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    EngineOptions {
+        data_dir: settings.data_dir.clone(),
+        memtable_bytes: memory(settings.memtable),
+        memtables_bytes_max: memory(settings.memtables_max),
+        query_memory_bytes: memory(settings.query_memory),
+        database_defaults: settings.database_defaults(),
+    }
+}
+
+fn start_log(settings: &Settings) -> Result<(), String> {
+    let filter = EnvFilter::builder()
+        .parse(&settings.log_level)
+        .map_err(|error| format!("setting log_level: \"{}\": {error}", settings.log_level))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,433 @@
+//! The extended protocol: Parse, Bind, Describe, Execute, Close.
+//!
+//!     Parse -> statement --Bind--> portal: ready --Execute--> rows under way --Execute…--> done
+//!
+//! Named statements live until they are closed, unnamed ones until the next; portals until their transaction ends.
+
+use std::sync::Arc;
+
+use taospg_query::{ErrorKind, Format, Outcome, Parameter, Prepared, QueryError, ResultField};
+
+use crate::connection::Connection;
+use crate::failure::{Failure, Flow};
+use crate::frame::{BodyReader, Frame, Text};
+use crate::interrupts::Deadline;
+use crate::output::format_from_code;
+use crate::rows::{Cursor, Progress};
+
+/// Prepared statements and portals that one session may hold; drivers' caches keep a few hundred.
+const NAMES_MAX: usize = 10_000;
+/// SQL text that one session's prepared statements may hold.
+const STATEMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+pub struct PreparedStatement {
+    /// `None`: the text held no statement.
+    prepared: Option<Prepared>,
+    /// Type of each parameter.
+    parameter_types: Arc<[u32]>,
+    text_bytes: usize,
+}
+
+impl PreparedStatement {
+    fn fields(&self) -> Option<&Arc<[ResultField]>> {
+        self.prepared.as_ref().and_then(|prepared| prepared.fields.as_ref())
+    }
+
+    fn returns_rows(&self) -> bool {
+        self.fields().is_some()
+    }
+}
+
+pub struct Portal {
+    statement: Arc<PreparedStatement>,
+    parameters: Vec<Parameter>,
+    result_formats: Vec<Format>,
+    state: PortalState,
+}
+
+enum PortalState {
+    Ready,
+    Rows(Box<Cursor>),
+    /// Its rows have all been sent: there are no more.
+    Exhausted(&'static str),
+    /// Ran, and cannot run again.
+    Done,
+}
+
+impl Connection {
+    pub(crate) async fn extended_message(&mut self, frame: Frame) -> Flow<()> {
+        let body = BodyReader::new(frame.body);
+        match frame.kind {
+            b'P' => self.parse(body).await,
+            b'B' => self.bind(body),
+            b'D' => self.describe(body),
+            b'E' => self.execute(body).await,
+            _ => self.close(body),
+        }
+    }
+
+    async fn parse(&mut self, mut body: BodyReader) -> Flow<()> {
+        let name = body.string()?;
+        let sql = body.string()?;
+        let count = body.count()?;
+        body.ensure(count, 4)?;
+        let mut parameter_types = Vec::with_capacity(count);
+        for _ in 0..count {
+            parameter_types.push(body.u32()?);
+        }
+        body.end()?;
+        let name = name.as_str();
+        if name.is_empty() {
+            self.forget_statement("");
+        } else if self.statements.contains_key(name) {
+            return Err(Failure::statement(
+                ErrorKind::DuplicatePreparedStatement,
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
+        self.ensure_room_for_statement(sql.as_str().len())?;
+        let statement = self.prepare(sql.as_str(), &parameter_types).await?;
+        self.statement_bytes += statement.text_bytes;
+        self.statements.insert(name.to_owned(), Arc::new(statement));
+        self.wire.output.parse_complete();
+        Ok(())
+    }
+
+    async fn prepare(&mut self, sql: &str, parameter_types: &[u32]) -> Flow<PreparedStatement> {
+        let mut statements = self.session.parse(sql)?;
+        if statements.len() > 1 {
+            return Err(Failure::statement(
+                ErrorKind::SyntaxError,
+                "cannot insert multiple commands into a prepared statement",
+            ));
+        }
+        let Some(statement) = statements.pop() else {
+            return Ok(PreparedStatement {
+                prepared: None,
+                parameter_types: parameter_types.into(),
+                text_bytes: sql.len(),
+            });
+        };
+        let deadline = self.deadline();
+        let Connection {
+            session,
+            interrupts,
+            wire,
+            ..
+        } = self;
+        let prepared = interrupts
+            .run(deadline, wire.socket(), session.prepare(&statement, parameter_types))
+            .await?;
+        Ok(PreparedStatement {
+            parameter_types: prepared.parameter_types.clone(),
+            prepared: Some(prepared),
+            text_bytes: sql.len(),
+        })
+    }
+
+    fn ensure_room_for_statement(&self, text_bytes: usize) -> Result<(), QueryError> {
+        if self.statements.len() >= NAMES_MAX {
+            return Err(QueryError::new(
+                ErrorKind::ProgramLimitExceeded,
+                format!("a session can hold {NAMES_MAX} prepared statements"),
+            )
+            .with_hint("Close or DEALLOCATE statements that are no longer used."));
+        }
+        if self.statement_bytes + text_bytes > STATEMENT_BYTES_MAX {
+            return Err(QueryError::new(
+                ErrorKind::ProgramLimitExceeded,
+                format!("a session can hold prepared statements of {STATEMENT_BYTES_MAX} bytes in all"),
+            )
+            .with_hint("Close or DEALLOCATE statements that are no longer used."));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn forget_statement(&mut self, name: &str) {
+        if let Some(statement) = self.statements.remove(name) {
+            self.statement_bytes -= statement.text_bytes;
+        }
+    }
+
+    fn statement(&self, name: &str) -> Result<&Arc<PreparedStatement>, QueryError> {
+        self.statements.get(name).ok_or_else(|| {
+            let message = if name.is_empty() {
+                "unnamed prepared statement does not exist".to_owned()
+            } else {
+                format!("prepared statement \"{name}\" does not exist")
+            };
+            QueryError::new(ErrorKind::InvalidSqlStatementName, message)
+        })
+    }
+
+    fn bind(&mut self, mut body: BodyReader) -> Flow<()> {
+        let portal_name = body.string()?;
+        let statement_name = body.string()?;
+        let statement = self.statement(statement_name.as_str())?.clone();
+        let formats = read_formats(&mut body)?;
+        let count = body.count()?;
+        check_parameters(&statement, &statement_name, &formats, count)?;
+        // Each has at least its length word.
+        body.ensure(count, 4)?;
+        let mut parameters = self.take_parameters(portal_name.as_str(), count);
+        for index in 0..count {
+            let value = match body.i32()? {
+                -1 => None,
+                length => {
+                    let length = usize::try_from(length)
+                        .map_err(|_| Failure::protocol(format!("invalid length {length} of a parameter")))?;
+                    Some(body.bytes(length)?)
+                }
+            };
+            let format = match formats.as_slice() {
+                [] => Format::Text,
+                [one] => *one,
+                several => several.get(index).copied().unwrap_or(Format::Text),
+            };
+            parameters.push(Parameter { format, value });
+        }
+        let result_formats = read_formats(&mut body)?;
+        body.end()?;
+        if let Some(fields) = statement.fields()
+            && result_formats.len() > 1
+            && result_formats.len() != fields.len()
+        {
+            return Err(Failure::statement(
+                ErrorKind::ProtocolViolation,
+                format!(
+                    "bind message has {} result formats but query has {} columns",
+                    result_formats.len(),
+                    fields.len()
+                ),
+            ));
+        }
+        let name = portal_name.as_str();
+        if !name.is_empty() && self.portals.contains_key(name) {
+            return Err(Failure::statement(
+                ErrorKind::DuplicateCursor,
+                format!("cursor \"{name}\" already exists"),
+            ));
+        }
+        if self.portals.len() >= NAMES_MAX {
+            return Err(Failure::statement(
+                ErrorKind::ProgramLimitExceeded,
+                format!("a session can hold {NAMES_MAX} portals"),
+            ));
+        }
+        self.portals.insert(
+            name.to_owned(),
+            Portal {
+                statement,
+                parameters,
+                result_formats,
+                state: PortalState::Ready,
+            },
+        );
+        self.wire.output.bind_complete();
+        Ok(())
+    }
+
+    /// Room for parameters: that of the unnamed portal which the new one replaces, where there is one.
+    fn take_parameters(&mut self, portal_name: &str, count: usize) -> Vec<Parameter> {
+        let replaced = if portal_name.is_empty() {
+            self.portals.remove("")
+        } else {
+            None
+        };
+        match replaced {
+            Some(portal) => {
+                let mut parameters = portal.parameters;
+                parameters.clear();
+                parameters.reserve(count);
+                parameters
+            }
+            None => Vec::with_capacity(count),
+        }
+    }
+
+    fn describe(&mut self, mut body: BodyReader) -> Flow<()> {
+        let target = body.byte()?;
+        let name = body.string()?;
+        body.end()?;
+        match target {
+            b'S' => {
+                let statement = self.statement(name.as_str())?.clone();
+                self.wire.output.parameter_description(&statement.parameter_types);
+                self.describe_rows(&statement, &[]);
+            }
+            b'P' => {
+                let portal = self.portal(&name)?;
+                let statement = portal.statement.clone();
+                let formats = portal.result_formats.clone();
+                self.describe_rows(&statement, &formats);
+            }
+            other => return Err(invalid_target("DESCRIBE", other)),
+        }
+        Ok(())
+    }
+
+    fn describe_rows(&mut self, statement: &PreparedStatement, formats: &[Format]) {
+        match statement.fields() {
+            Some(fields) => self.wire.output.row_description(fields, formats),
+            None => self.wire.output.no_data(),
+        }
+    }
+
+    fn portal(&self, name: &Text) -> Result<&Portal, QueryError> {
+        self.portals.get(name.as_str()).ok_or_else(|| no_portal(name.as_str()))
+    }
+
+    async fn execute(&mut self, mut body: BodyReader) -> Flow<()> {
+        let name = body.string()?;
+        let limit = body.i32()?;
+        body.end()?;
+        // Zero is no limit, and so is less.
+        let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0);
+        let (name, mut portal) = self
+            .portals
+            .remove_entry(name.as_str())
+            .ok_or_else(|| no_portal(name.as_str()))?;
+        // A portal whose execution fails is gone: nothing but the end of its transaction can follow.
+        self.execute_portal(&mut portal, limit).await?;
+        self.portals.insert(name, portal);
+        Ok(())
+    }
+
+    async fn execute_portal(&mut self, portal: &mut Portal, limit: Option<u64>) -> Flow<()> {
+        let deadline = self.deadline();
+        match &mut portal.state {
+            PortalState::Ready => self.start_portal(portal, limit, deadline).await,
+            PortalState::Rows(_) => self.continue_portal(portal, limit, deadline).await,
+            PortalState::Exhausted(tag) => {
+                let tag = *tag;
+                self.complete_rows(tag, 0);
+                Ok(())
+            }
+            PortalState::Done => Err(Failure::statement(
+                ErrorKind::ObjectNotInPrerequisiteState,
+                "portal cannot be run anymore",
+            )),
+        }
+    }
+
+    async fn start_portal(&mut self, portal: &mut Portal, limit: Option<u64>, deadline: Deadline) -> Flow<()> {
+        portal.state = PortalState::Done;
+        let statement = portal.statement.clone();
+        let Some(prepared) = &statement.prepared else {
+            self.wire.output.empty_query();
+            return Ok(());
+        };
+        if statement.returns_rows() {
+            self.answer_before_long_work().await?;
+        }
+        let place = self.wire.output.len();
+        let Connection {
+            session,
+            interrupts,
+            wire,
+            ..
+        } = self;
+        let outcome = interrupts
+            .run(deadline, wire.socket(), session.execute(prepared, &portal.parameters))
+            .await?;
+        self.hold_answers(place);
+        match outcome {
+            Outcome::Complete(tag) => {
+                // Parameters are slices of the read buffer, which cannot be used again while they live.
+                portal.parameters.clear();
+                self.complete(&tag);
+            }
+            Outcome::Empty => self.wire.output.empty_query(),
+            Outcome::Rows(rows) => {
+                let cursor = Cursor::new(rows, &portal.result_formats, self.session.text_style());
+                portal.state = PortalState::Rows(Box::new(cursor));
+                self.continue_portal(portal, limit, deadline).await?;
+            }
+            Outcome::CopyIn(copy) => {
+                let tag = self.copy_in(*copy, deadline).await?;
+                self.complete(&tag);
+            }
+            Outcome::CopyOut(copy) => {
+                let tag = self.copy_out(copy, deadline).await?;
+                self.complete(&tag);
+            }
+        }
+        Ok(())
+    }
+
+    async fn continue_portal(&mut self, portal: &mut Portal, limit: Option<u64>, deadline: Deadline) -> Flow<()> {
+        let PortalState::Rows(cursor) = &mut portal.state else {
+            return Ok(());
+        };
+        let Progress { rows, finished } = self.send_rows(cursor, limit, deadline).await?;
+        if finished {
+            let tag = cursor.tag();
+            portal.state = PortalState::Exhausted(tag);
+            self.complete_rows(tag, rows);
+        } else {
+            self.notices();
+            self.wire.output.portal_suspended();
+        }
+        Ok(())
+    }
+
+    /// Closing what does not exist is no error.
+    fn close(&mut self, mut body: BodyReader) -> Flow<()> {
+        let target = body.byte()?;
+        let name = body.string()?;
+        body.end()?;
+        match target {
+            b'S' => self.forget_statement(name.as_str()),
+            b'P' => {
+                self.portals.remove(name.as_str());
+            }
+            other => return Err(invalid_target("CLOSE", other)),
+        }
+        self.wire.output.close_complete();
+        Ok(())
+    }
+}
+
+fn read_formats(body: &mut BodyReader) -> Flow<Vec<Format>> {
+    let count = body.count()?;
+    body.ensure(count, 2)?;
+    let mut formats = Vec::with_capacity(count);
+    for _ in 0..count {
+        formats.push(format_from_code(body.i16()?)?);
+    }
+    Ok(formats)
+}
+
+fn check_parameters(
+    statement: &PreparedStatement,
+    statement_name: &Text,
+    formats: &[Format],
+    count: usize,
+) -> Result<(), QueryError> {
+    let violation = |message: String| Err(QueryError::new(ErrorKind::ProtocolViolation, message));
+    if formats.len() > 1 && formats.len() != count {
+        return violation(format!(
+            "bind message has {} parameter formats but {count} parameters",
+            formats.len()
+        ));
+    }
+    let wanted = statement.parameter_types.len();
+    if count != wanted {
+        return violation(format!(
+            "bind message supplies {count} parameters, but prepared statement \"{}\" requires {wanted}",
+            statement_name.as_str()
+        ));
+    }
+    Ok(())
+}
+
+fn no_portal(name: &str) -> QueryError {
+    QueryError::new(
+        ErrorKind::InvalidCursorName,
+        format!("portal \"{name}\" does not exist"),
+    )
+}
+
+fn invalid_target(message: &str, target: u8) -> Failure {
+    Failure::protocol(format!("invalid {message} message subtype {target}"))
+}

@@ -1,0 +1,88 @@
+//! Runs a statement until it is done, canceled, too late, or the server stops.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use taospg_query::{ErrorKind, QueryError};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::cancel::CancelSignal;
+use crate::failure::{Failure, Flow};
+use crate::shutdown::{ShutdownWatch, Stage};
+
+/// How often a running statement looks whether its client is still there.
+const CLIENT_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What can end a statement before its time.
+pub struct Interrupts {
+    pub cancel: Arc<CancelSignal>,
+    pub shutdown: ShutdownWatch,
+}
+
+/// When a statement has to be done, by `statement_timeout`.
+pub type Deadline = Option<Instant>;
+
+impl Interrupts {
+    /// Runs `work`, dropping it when something comes between.
+    pub async fn run<T>(
+        &mut self,
+        deadline: Deadline,
+        socket: &TcpStream,
+        work: impl Future<Output = Result<T, QueryError>>,
+    ) -> Flow<T> {
+        if self.cancel.take() {
+            return Err(canceled_by_user());
+        }
+        let mut work = pin!(work);
+        // Most statements of a pipeline are done at the first try: no timer is made for them.
+        if let Poll::Ready(result) = futures::poll!(work.as_mut()) {
+            return result.map_err(Failure::Statement);
+        }
+        let mut check = pin!(tokio::time::sleep(CLIENT_CHECK_INTERVAL));
+        loop {
+            tokio::select! {
+                biased;
+                result = work.as_mut() => return result.map_err(Failure::Statement),
+                () = self.cancel.requested() => return Err(canceled_by_user()),
+                () = until(deadline) => return Err(timed_out()),
+                () = self.shutdown.reached(Stage::Ending) => return Err(Failure::admin_shutdown()),
+                () = check.as_mut() => {
+                    if client_gone(socket) {
+                        return Err(Failure::Gone);
+                    }
+                    check.as_mut().reset(Instant::now() + CLIENT_CHECK_INTERVAL);
+                }
+            }
+        }
+    }
+}
+
+pub fn canceled_by_user() -> Failure {
+    Failure::statement(ErrorKind::QueryCanceled, "canceling statement due to user request")
+}
+
+pub fn timed_out() -> Failure {
+    Failure::statement(ErrorKind::QueryCanceled, "canceling statement due to statement timeout")
+}
+
+/// Waits for the deadline; for ever without one.
+pub async fn until(deadline: Deadline) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn client_gone(socket: &TcpStream) -> bool {
+    match socket.ready(Interest::READABLE).now_or_never() {
+        Some(Ok(ready)) => ready.is_read_closed(),
+        Some(Err(_)) => true,
+        None => false,
+    }
+}
