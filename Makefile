@@ -1,0 +1,59 @@
+# What a person types. Every target installs what it needs on Debian with a Rust toolchain.
+
+# Dependencies compile once per machine, not once per clone.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/taospg/target
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/taospg/tools
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+TAOSPG := $(CARGO_TARGET_DIR)/release/taospg
+
+.PHONY: run build test check lint demo bench bless build-needs test-needs
+
+## make run: build and serve on 127.0.0.1:5432 with the data in ./data
+run: build
+	$(TAOSPG) $(ARGS)
+
+build: build-needs
+	cargo build --release --package taospg-server
+
+## make test: everything that CI does
+test: build test-needs lint
+	cargo build --release --package taospg-bench
+	TAOSPG_TOOLS=$(TOOLS) cargo test --release --workspace
+
+## make check: what comes before a commit
+check: lint
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check bans licenses sources
+
+lint: build-needs
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets --quiet -- --deny warnings
+
+## make demo: load real sensor data into a server of its own, ask a few questions
+demo: build test-needs
+	demo/run.sh $(TAOSPG)
+
+## make bench: rows per second in and out, beside PostgreSQL where it is installed; BENCH="--rows 2000000" changes the size
+bench: build
+	cargo run --release --package taospg-bench -- --server $(TAOSPG) $(BENCH)
+
+## make bless: record the answers of the SQL scripts; read the diff like code
+bless: build
+	TAOSPG_BLESS=1 cargo test --release --package integration-tests --test sql
+
+# libclang: RocksDB's bindings are generated with it. g++: RocksDB itself.
+build-needs:
+	@missing=""; \
+	command -v g++ >/dev/null || missing="$$missing g++"; \
+	ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing="$$missing libclang-dev"; \
+	if [ -n "$$missing" ]; then $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $$missing >/dev/null; fi
+
+# psql, and the drivers of two languages at pinned versions.
+test-needs:
+	@missing=""; \
+	command -v psql >/dev/null || missing="$$missing postgresql-client"; \
+	command -v python3 >/dev/null || missing="$$missing python3"; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
+	if [ -n "$$missing" ]; then $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $$missing >/dev/null; fi
+	@integration-tests/drivers/install.sh $(TOOLS)
