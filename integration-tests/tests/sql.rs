@@ -1,0 +1,126 @@
+//! Runs every script under `sql/` over the wire, twice: as written, and with a CHECKPOINT after every statement, so that answers come from
+//! files instead of memory. A script has a server's database to itself.
+//!
+//! `TAOSPG_BLESS=1` (`make bless`) records the answers instead of comparing them.
+
+use std::path::{Path, PathBuf};
+
+use integration_tests::Server;
+use sqllogictest::{
+    AsyncDB, DBOutput, DefaultColumnType, Runner, default_column_validator, default_normalizer, default_validator,
+};
+use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage};
+
+struct Connection {
+    client: Client,
+    checkpoints: bool,
+}
+
+impl Connection {
+    async fn open(dsn: String, checkpoints: bool) -> Result<Connection, Error> {
+        let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await?;
+        tokio::spawn(connection);
+        Ok(Connection { client, checkpoints })
+    }
+}
+
+#[async_trait::async_trait]
+impl AsyncDB for Connection {
+    type Error = Error;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Error> {
+        let mut rows = Vec::new();
+        let mut columns = None;
+        let mut count = 0;
+        for message in self.client.simple_query(sql).await? {
+            match message {
+                SimpleQueryMessage::RowDescription(description) => columns = Some(description.len()),
+                SimpleQueryMessage::Row(row) => {
+                    rows.push((0..row.len()).map(|column| shown(row.get(column))).collect())
+                }
+                SimpleQueryMessage::CommandComplete(n) => count = n,
+                _ => {}
+            }
+        }
+        if self.checkpoints {
+            self.client.simple_query("CHECKPOINT").await?;
+        }
+        Ok(match columns {
+            Some(columns) => DBOutput::Rows {
+                types: vec![DefaultColumnType::Any; columns],
+                rows,
+            },
+            None => DBOutput::StatementComplete(count),
+        })
+    }
+
+    async fn shutdown(&mut self) {}
+
+    fn error_sql_state(error: &Error) -> Option<String> {
+        error.code().map(|state| state.code().to_owned())
+    }
+}
+
+/// A value as scripts write it.
+fn shown(value: Option<&str>) -> String {
+    match value {
+        None => "NULL".to_owned(),
+        Some("") => "(empty)".to_owned(),
+        Some(text) => text.to_owned(),
+    }
+}
+
+fn scripts(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("the scripts' directory is there") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            found.extend(scripts(&path));
+        } else if path.extension().is_some_and(|extension| extension == "slt") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_answer_as_recorded() {
+    let server = Server::start();
+    let setup = server.connect("postgres").await;
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let bless = std::env::var_os("TAOSPG_BLESS").is_some();
+    let mut failures = Vec::new();
+    for (number, script) in scripts(&directory).iter().enumerate() {
+        for checkpoints in [false, true] {
+            let database = format!("script_{number}_{checkpoints}");
+            setup
+                .batch_execute(&format!("CREATE DATABASE {database}"))
+                .await
+                .expect("a database is made");
+            let dsn = server.dsn(&database);
+            let mut runner = Runner::new(|| Connection::open(dsn.clone(), checkpoints));
+            if bless && !checkpoints {
+                runner
+                    .update_test_file(
+                        script,
+                        " ",
+                        default_validator,
+                        default_normalizer,
+                        default_column_validator,
+                    )
+                    .await
+                    .expect("the script can be recorded");
+            } else if let Err(error) = runner.run_file_async(script).await {
+                failures.push(format!("{} (checkpoints: {checkpoints})\n{error}", script.display()));
+            }
+            drop(runner);
+            setup
+                .batch_execute(&format!("DROP DATABASE {database}"))
+                .await
+                .expect("the database is dropped");
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
