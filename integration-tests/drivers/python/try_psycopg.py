@@ -39,7 +39,7 @@ with psycopg.connect(host="127.0.0.1", port=PORT, user="postgres", dbname="postg
         with connection.cursor() as cursor:
             with cursor.copy(f"COPY {table} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT {form})") as copy:
                 copy.set_types([
-                    "timestamptz", "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar",
+                    "timestamptz", "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "text",
                     "bytea", "timestamptz", "timestamp", "date", "jsonb", "text", "varchar",
                 ])
                 for values in ROWS:
