@@ -12,12 +12,12 @@ TAOSPG := $(CARGO_TARGET_DIR)/release/taospg
 run: build
 	$(TAOSPG) $(ARGS)
 
+# Always the whole workspace: a part of it would compile the dependencies again with other features.
 build: build-needs
-	cargo build --release --package taospg-server
+	cargo build --release --workspace
 
 ## make test: everything that CI does
 test: build test-needs lint
-	cargo build --release --package taospg-bench
 	TAOSPG_TOOLS=$(TOOLS) cargo test --release --workspace
 
 ## make check: what comes before a commit
@@ -35,11 +35,11 @@ demo: build test-needs
 
 ## make bench: rows per second in and out, beside PostgreSQL where it is installed; BENCH="--rows 2000000" changes the size
 bench: build
-	cargo run --release --package taospg-bench -- --server $(TAOSPG) $(BENCH)
+	$(CARGO_TARGET_DIR)/release/taospg-bench --server $(TAOSPG) $(BENCH)
 
 ## make bless: record the answers of the SQL scripts; read the diff like code
 bless: build
-	TAOSPG_BLESS=1 cargo test --release --package integration-tests --test sql
+	TAOSPG_BLESS=1 cargo test --release --workspace --test sql
 
 # libclang: RocksDB's bindings are generated with it. g++: RocksDB itself.
 build-needs:

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use futures::SinkExt;
 use integration_tests::{Server, tools};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 fn run(mut command: Command) {
     let output = command
@@ -62,82 +62,107 @@ const CREATE: &str =
     f8 double precision, t text, raw bytea, tl timestamp, d date, j jsonb, device text, PRIMARY KEY (device, ts))";
 const COLUMNS: &str = "ts, b, i2, i4, i8, f4, f8, t, raw, tl, d, j, device";
 
-type Row = (
-    DateTime<Utc>,
-    Option<bool>,
-    Option<i16>,
-    Option<i32>,
-    Option<i64>,
-    Option<f32>,
-    Option<f64>,
-    Option<String>,
-    Option<Vec<u8>>,
-    Option<NaiveDateTime>,
-    Option<NaiveDate>,
-    Option<serde_json::Value>,
-    String,
-);
+#[derive(Debug, PartialEq)]
+struct Row {
+    ts: DateTime<Utc>,
+    b: Option<bool>,
+    i2: Option<i16>,
+    i4: Option<i32>,
+    i8: Option<i64>,
+    f4: Option<f32>,
+    f8: Option<f64>,
+    t: Option<String>,
+    raw: Option<Vec<u8>>,
+    tl: Option<NaiveDateTime>,
+    d: Option<NaiveDate>,
+    j: Option<serde_json::Value>,
+    device: String,
+}
+
+impl Row {
+    fn empty(second: i64, device: &str) -> Row {
+        Row {
+            ts: time(second),
+            b: None,
+            i2: None,
+            i4: None,
+            i8: None,
+            f4: None,
+            f8: None,
+            t: None,
+            raw: None,
+            tl: None,
+            d: None,
+            j: None,
+            device: device.into(),
+        }
+    }
+
+    fn read(row: &tokio_postgres::Row) -> Row {
+        Row {
+            ts: row.get(0),
+            b: row.get(1),
+            i2: row.get(2),
+            i4: row.get(3),
+            i8: row.get(4),
+            f4: row.get(5),
+            f8: row.get(6),
+            t: row.get(7),
+            raw: row.get(8),
+            tl: row.get(9),
+            d: row.get(10),
+            j: row.get(11),
+            device: row.get(12),
+        }
+    }
+
+    /// In the order of COLUMNS.
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 13] {
+        [
+            &self.ts,
+            &self.b,
+            &self.i2,
+            &self.i4,
+            &self.i8,
+            &self.f4,
+            &self.f8,
+            &self.t,
+            &self.raw,
+            &self.tl,
+            &self.d,
+            &self.j,
+            &self.device,
+        ]
+    }
+}
+
+fn time(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_772_366_400 + second, 123_456_000).expect("a valid time")
+}
 
 fn rows() -> Vec<Row> {
-    let time = |second: i64| DateTime::from_timestamp(1_772_366_400 + second, 123_456_000).expect("a valid time");
     let local = time(5).naive_utc();
-    vec![
-        (
-            time(0),
-            Some(true),
-            Some(i16::MIN),
-            Some(i32::MAX),
-            Some(i64::MIN),
-            Some(1.5),
-            Some(0.1),
-            Some("naïve 日本 'q' \\ \t\n".into()),
-            Some((0..=255).collect()),
-            Some(local),
-            Some(local.date()),
-            Some(serde_json::json!({"a": [1, null, {"b": "ü"}]})),
-            "d'1".into(),
-        ),
-        (
-            time(1),
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            "d2".into(),
-        ),
-    ]
+    let full = Row {
+        b: Some(true),
+        i2: Some(i16::MIN),
+        i4: Some(i32::MAX),
+        i8: Some(i64::MIN),
+        f4: Some(1.5),
+        f8: Some(0.1),
+        t: Some("naïve 日本 'q' \\ \t\n".into()),
+        raw: Some((0..=255).collect()),
+        tl: Some(local),
+        d: Some(local.date()),
+        j: Some(serde_json::json!({"a": [1, null, {"b": "ü"}]})),
+        ..Row::empty(0, "d'1")
+    };
+    vec![full, Row::empty(1, "d2")]
 }
 
 async fn stored(client: &tokio_postgres::Client, table: &str) -> Vec<Row> {
     let select = format!("SELECT {COLUMNS} FROM {table} ORDER BY ts");
     let found = client.query(&select, &[]).await.expect("the rows are read");
-    found
-        .iter()
-        .map(|r| {
-            (
-                r.get(0),
-                r.get(1),
-                r.get(2),
-                r.get(3),
-                r.get(4),
-                r.get(5),
-                r.get(6),
-                r.get(7),
-                r.get(8),
-                r.get(9),
-                r.get(10),
-                r.get(11),
-                r.get(12),
-            )
-        })
-        .collect()
+    found.iter().map(Row::read).collect()
 }
 
 #[tokio::test]
@@ -164,14 +189,9 @@ async fn tokio_postgres_driver() {
         Type::TEXT,
     ];
     assert_eq!(insert.params(), types);
-    for r in &rows() {
+    for row in &rows() {
         let count = client
-            .execute(
-                &insert,
-                &[
-                    &r.0, &r.1, &r.2, &r.3, &r.4, &r.5, &r.6, &r.7, &r.8, &r.9, &r.10, &r.11, &r.12,
-                ],
-            )
+            .execute(&insert, &row.parameters())
             .await
             .expect("a row is inserted");
         assert_eq!(count, 1);
@@ -188,13 +208,8 @@ async fn tokio_postgres_driver() {
         .expect("a COPY begins");
     let writer = BinaryCopyInWriter::new(sink, &types);
     let mut writer = std::pin::pin!(writer);
-    for r in &rows() {
-        let row = writer.as_mut();
-        row.write(&[
-            &r.0, &r.1, &r.2, &r.3, &r.4, &r.5, &r.6, &r.7, &r.8, &r.9, &r.10, &r.11, &r.12,
-        ])
-        .await
-        .expect("a row is sent");
+    for row in &rows() {
+        writer.as_mut().write(&row.parameters()).await.expect("a row is sent");
     }
     assert_eq!(writer.finish().await.expect("the COPY ends"), 2);
     assert_eq!(stored(&client, "copied").await, rows());

@@ -16,7 +16,9 @@ fn files(endings: &[&str]) -> Vec<(PathBuf, String)> {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
                 // .git, build output and a server's data are not the repository.
-                if !["target", "data", "__pycache__"].contains(&name.as_str()) && (!name.starts_with('.') || name == ".ci") {
+                if !["target", "data", "__pycache__"].contains(&name.as_str())
+                    && (!name.starts_with('.') || name == ".ci")
+                {
                     directories.push(path);
                 }
             } else if endings.iter().any(|ending| name.ends_with(ending)) {
@@ -52,7 +54,10 @@ fn dependencies_between_crates_point_one_way() {
     }
     for package in ["storage", "catalog"] {
         for foreign in ["datafusion", "sqlparser", "pgwire"] {
-            assert!(!manifest(package).contains(foreign), "{package} must not know {foreign}: SQL ends in query, the wire in server");
+            assert!(
+                !manifest(package).contains(foreign),
+                "{package} must not know {foreign}: SQL ends in query, the wire in server"
+            );
         }
     }
 }
@@ -60,17 +65,31 @@ fn dependencies_between_crates_point_one_way() {
 #[test]
 fn every_source_file_says_what_it_is_for() {
     for (path, text) in files(&[".rs"]) {
-        assert!(text.starts_with("//!"), "{} does not begin with //!: say what it holds, promises and leaves to others", path.display());
+        assert!(
+            text.starts_with("//!"),
+            "{} does not begin with //!: say what it holds, promises and leaves to others",
+            path.display()
+        );
     }
 }
 
 #[test]
 fn nothing_is_left_unfinished() {
     // Put together here, so that this file does not find itself.
-    let marks = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ig", "nore")];
+    let marks = [
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("#[ig", "nore"),
+    ];
     for (path, text) in files(&[".rs", ".py", ".js", ".sh"]) {
         for mark in marks {
-            assert!(!text.contains(mark), "{} contains {mark}: finish it, or say in the documentation what is missing", path.display());
+            assert!(
+                !text.contains(mark),
+                "{} contains {mark}: finish it, or say in the documentation what is missing",
+                path.display()
+            );
         }
     }
 }
@@ -94,8 +113,14 @@ fn unsafe_code_stands_nowhere() {
     let mark = concat!("uns", "afe ");
     for (path, text) in files(&[".rs"]) {
         for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
-            let opens = line.contains(&format!("{mark}{{")) || line.contains(&format!("{mark}fn")) || line.contains(&format!("{mark}impl"));
-            assert!(!opens, "{}: {line}: find a safe way, or name the module and its reason here", path.display());
+            let opens = line.contains(&format!("{mark}{{"))
+                || line.contains(&format!("{mark}fn"))
+                || line.contains(&format!("{mark}impl"));
+            assert!(
+                !opens,
+                "{}: {line}: find a safe way, or name the module and its reason here",
+                path.display()
+            );
         }
     }
 }
@@ -105,6 +130,9 @@ fn packages_that_must_agree_have_one_version() {
     let lock = std::fs::read_to_string(root().join("Cargo.lock")).expect("the lock file is there");
     for package in ["arrow", "datafusion", "sqlparser", "pgwire", "object_store"] {
         let versions = lock.matches(&format!("name = \"{package}\"\n")).count();
-        assert_eq!(versions, 1, "{package} is there in {versions} versions: their types would not agree");
+        assert_eq!(
+            versions, 1,
+            "{package} is there in {versions} versions: their types would not agree"
+        );
     }
 }
