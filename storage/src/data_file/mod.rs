@@ -1,14 +1,35 @@
 //! Data files: blocks of rows sorted by (family, series, time), compressed column by column, with an index and statistics.
+//!
+//! ```text
+//! header | block block block … | statistics pages | index | footer
+//! ```
+//!
+//! Written once from front to back (`writer.rs`), then only read (`reader.rs`). A block has a front (directory, series, times) and its columns,
+//! each with a checksum of its own, so that a read takes only the columns it asked for (`block.rs`). Every checksum covers the file's identity and
+//! the place in it besides the bytes: a right block in a wrong place is damage.
+//!
+//! Promises: what was appended comes back bit by bit; any changed byte is an error that names file and offset, never another answer.
+//! Leaves to others: which files exist and when they go (the manifest), merging rows of several files.
+//! The bytes are specified in docs/formats/data_file.md; change both together.
 
-use std::ops::Range;
-use std::path::Path;
-use std::sync::Arc;
-
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use arrow::buffer::{BooleanBuffer, ScalarBuffer};
 
-use crate::io::Io;
-use crate::{ColumnId, Compression, FamilyId, ScanColumn, SeriesId, StorageError, VnodeId};
+use crate::{ColumnId, FamilyId, SeriesId, VnodeId};
+
+mod block;
+mod frame;
+mod index;
+mod reader;
+mod statistics;
+mod types;
+mod writer;
+
+pub use reader::DataFile;
+pub use writer::DataFileWriter;
+
+#[cfg(test)]
+mod tests;
 
 /// Rows of one family sorted by (series, time), each key once.
 #[derive(Clone, Debug)]
@@ -21,39 +42,35 @@ pub struct SortedRows {
     pub replaces: Option<BooleanBuffer>,
 }
 
+impl SortedRows {
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// `rows` rows from `start` on, sharing memory with these.
+    pub fn slice(&self, start: usize, rows: usize) -> SortedRows {
+        SortedRows {
+            series: self.series.slice(start, rows),
+            times: self.times.slice(start, rows),
+            columns: self
+                .columns
+                .iter()
+                .map(|(id, array)| (*id, array.slice(start, rows)))
+                .collect(),
+            replaces: self.replaces.as_ref().map(|replaces| replaces.slice(start, rows)),
+        }
+    }
+}
+
 /// Which file this is; in its header, and in the checksum of every block, so that a right block in a wrong place is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataFileId {
     pub vnode: VnodeId,
     pub number: u64,
-}
-
-/// Writes one data file from front to back. Nothing is durable before `finish`.
-pub struct DataFileWriter {
-    _private: (),
-}
-
-impl DataFileWriter {
-    pub fn create(
-        io: &dyn Io,
-        path: &Path,
-        id: DataFileId,
-        compression: Compression,
-        block_rows_max: usize,
-    ) -> Result<DataFileWriter, StorageError> {
-        let _ = (io, path, id, compression, block_rows_max);
-        todo!()
-    }
-    /// Rows after all that came before in (family, series, time); any number. The writer cuts blocks: one series from about 256 rows up,
-    /// several small series together.
-    pub fn append(&mut self, family: FamilyId, rows: &SortedRows) -> Result<(), StorageError> {
-        let _ = (family, rows);
-        todo!()
-    }
-    /// Writes the index and syncs the file. Returns its length.
-    pub fn finish(self) -> Result<u64, StorageError> {
-        todo!()
-    }
 }
 
 /// What the index says of a block.
@@ -72,54 +89,19 @@ pub struct BlockMeta {
 }
 
 /// What is known of a column in a block without decoding it.
+///
+/// Numbers are given as doubles: the nearest to the value, so that order is kept and pruning is safe, but integers beyond 2^53 may not be exact.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ColumnStatistics {
     pub nulls: u32,
-    /// Of the values that are neither null nor NaN, as doubles; `None` for types that are not numbers, and when there is none.
+    /// NaNs, which `min`, `max` and `sum` leave out. PostgreSQL orders them above every number.
+    pub nans: u32,
+    /// Of the values that are neither null nor NaN; `None` for types that are not numbers, and when there is none.
     pub min: Option<f64>,
     pub max: Option<f64>,
+    /// Exact for integers and decimals up to 2^53, else `None`; for floats the sum in row order. `None` for dates and times.
     pub sum: Option<f64>,
-}
-
-/// An open data file. Reads are positioned; any number of threads share it.
-pub struct DataFile {
-    _private: (),
-}
-
-impl DataFile {
-    /// Opens and checks header and footer; the block index is read now, statistics when asked for.
-    pub fn open(io: &dyn Io, path: &Path, id: DataFileId) -> Result<Arc<DataFile>, StorageError> {
-        let _ = (io, path, id);
-        todo!()
-    }
-    /// All blocks, ascending by (family, first series, time).
-    pub fn blocks(&self) -> &[BlockMeta] {
-        todo!()
-    }
-    /// Blocks that may hold rows of the family with series in `first..=last`.
-    pub fn find(&self, family: FamilyId, first: SeriesId, last: SeriesId) -> Range<usize> {
-        let _ = (family, first, last);
-        todo!()
-    }
-    /// `None` when the block has no such column: it reads as null.
-    pub fn statistics(&self, block: usize, column: ColumnId) -> Result<Option<ColumnStatistics>, StorageError> {
-        let _ = (block, column);
-        todo!()
-    }
-    /// Decodes series, times, `columns` (nulls where the block lacks one, cast where its type was narrower) in their order, and replaces.
-    pub fn read(&self, block: usize, columns: &[ScanColumn]) -> Result<SortedRows, StorageError> {
-        let _ = (block, columns);
-        todo!()
-    }
-    /// Every column the block has.
-    pub fn read_all(&self, block: usize) -> Result<SortedRows, StorageError> {
-        let _ = block;
-        todo!()
-    }
-    pub fn rows(&self) -> u64 {
-        todo!()
-    }
-    pub fn bytes(&self) -> u64 {
-        todo!()
-    }
+    /// Of the block's first and last row, unless null or NaN. Their times are the block's `min_time` and `max_time` when it holds one series.
+    pub first: Option<f64>,
+    pub last: Option<f64>,
 }

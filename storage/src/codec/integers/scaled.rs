@@ -1,0 +1,61 @@
+//! Multiples of a step above a base: times in milliseconds that are kept in microseconds, prices in cents kept with six digits.
+//!
+//!     step: varint | base: signed varint | (value - base) / step: sequence
+
+use super::super::cursor::{Cursor, Decoded, put_signed, put_varint};
+use super::{IntegerCodec, SCALED, decode_at, encode_at};
+
+pub(super) const CODEC: IntegerCodec = IntegerCodec { name: "scaled", decode };
+
+/// Differences looked at before the whole sequence is: a step that holds for these by chance is rare.
+const SAMPLE: usize = 64;
+
+/// The largest step that every value is a multiple of above `min`; `None` when that is 1. `min` is the smallest value.
+pub(super) fn step(values: &[i64], min: i64) -> Option<u64> {
+    let mut step = 0;
+    for value in values.iter().take(SAMPLE) {
+        step = greatest_common_divisor(step, value.wrapping_sub(min) as u64);
+        if step == 1 {
+            return None;
+        }
+    }
+    for value in values.iter().skip(SAMPLE) {
+        let above = value.wrapping_sub(min) as u64;
+        // One division while the sampled step holds; the slow path runs at most 64 times, since each time the step halves at least.
+        if step == 0 || above % step != 0 {
+            step = greatest_common_divisor(step, above);
+            if step == 1 {
+                return None;
+            }
+        }
+    }
+    (step > 1).then_some(step)
+}
+
+fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+pub(super) fn encode(values: &[i64], min: i64, step: u64, depth: u8, out: &mut Vec<u8>) {
+    out.push(SCALED);
+    put_varint(out, step);
+    put_signed(out, min);
+    let multiples: Vec<i64> = values
+        .iter()
+        .map(|value| (value.wrapping_sub(min) as u64 / step) as i64)
+        .collect();
+    encode_at(&multiples, depth + 1, out);
+}
+
+fn decode(cursor: &mut Cursor<'_>, out: &mut [i64], depth: u8) -> Decoded<()> {
+    let step = cursor.varint()? as i64;
+    let base = cursor.signed()?;
+    decode_at(cursor, out, depth + 1)?;
+    for value in out {
+        *value = value.wrapping_mul(step).wrapping_add(base);
+    }
+    Ok(())
+}
