@@ -126,6 +126,12 @@ impl Session {
         todo!()
     }
 
+    /// Rows of this transaction's INSERTs that are not yet held. Whoever reads or holds anything else takes them into what is held first;
+    /// see [`crate::ingest::accumulator`].
+    pub(crate) fn accumulator(&mut self) -> &mut crate::ingest::accumulator::Accumulator {
+        todo!()
+    }
+
     /// The transaction's own changes to a vnode so far, for its reads (`VnodeView::with_pending`).
     pub(crate) fn held(&self, vnode: VnodeId) -> &[Change] {
         let _ = vnode;
