@@ -1,13 +1,40 @@
 //! What all sessions share: catalog, storage, the planner's fixed parts, and the list of sessions.
+//!
+//! Opening brings storage in line with the catalog, which alone says what exists: vnodes that are missing are made, and vnodes that no
+//! database owns (a crash between the two steps of CREATE or DROP DATABASE) are removed.
+//!
+//! Leaves to others: what a session does (`session/`), what a vnode does (`storage`).
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
 
-use taospg_catalog::Catalog;
-use taospg_storage::Storage;
+use parking_lot::Mutex;
+use taospg_catalog::{Catalog, Database, DatabaseOptions};
+use taospg_storage::io::{Io, RealIo};
+use taospg_storage::{Storage, StorageOptions, VnodeId};
+use tokio::sync::RwLock;
 
 use crate::plan::Planner;
-use crate::{QueryError, Session};
+use crate::session::{TransactionStatus, startup_settings};
+use crate::settings::Settings;
+use crate::translate::vnode_options;
+use crate::{ErrorKind, QueryError, Session};
+
+/// The database that is there from the first start, as in PostgreSQL.
+pub const FIRST_DATABASE: &str = "postgres";
+
+/// How often file groups past KEEP are looked for. KEEP counts days; a minute late is nothing, and looking costs a few comparisons.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a writer waits for memory before it is told that the disk is too slow. Long enough for a flush of a full memtable, short enough
+/// that a client learns of it before its own timeout.
+const OVERLOAD_WAIT: Duration = Duration::from_secs(10);
+
+/// One log segment. Large enough that a segment lasts seconds at full speed, small enough that pre-writing one takes a fraction of a second.
+const WAL_SEGMENT_BYTES: u64 = 64 << 20;
 
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -20,7 +47,7 @@ pub struct EngineOptions {
     /// DataFusion's pool for one server.
     pub query_memory_bytes: usize,
     /// Defaults of CREATE DATABASE.
-    pub database_defaults: taospg_catalog::DatabaseOptions,
+    pub database_defaults: DatabaseOptions,
 }
 
 /// Who connects, from the startup message.
@@ -35,41 +62,276 @@ pub struct ConnectRequest {
     pub process_id: i32,
 }
 
+/// A session as pg_stat_activity and DROP DATABASE see it.
+pub struct SessionEntry {
+    pub process_id: i32,
+    pub user: String,
+    pub client_address: String,
+    pub connected: SystemTime,
+    /// Tells two sessions of one process id apart.
+    number: u64,
+    database_oid: AtomicU32,
+    activity: Mutex<Activity>,
+}
+
+/// What a session does now, or did last.
+#[derive(Clone, Debug)]
+pub struct Activity {
+    pub application_name: String,
+    /// Of an INSERT the beginning.
+    pub statement: Arc<str>,
+    pub statement_began: Option<SystemTime>,
+    /// When `state` became what it is.
+    pub state_changed: SystemTime,
+    pub state: SessionState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    Active,
+    Idle,
+    IdleInTransaction,
+    IdleInFailedTransaction,
+}
+
+impl SessionEntry {
+    pub fn database_oid(&self) -> u32 {
+        self.database_oid.load(Ordering::Relaxed)
+    }
+
+    pub fn activity(&self) -> Activity {
+        self.activity.lock().clone()
+    }
+
+    pub(crate) fn set_database(&self, database: &Database) {
+        self.database_oid.store(database.oid, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_application_name(&self, settings: &Settings) {
+        let name = settings.find("application_name").unwrap_or_default();
+        let mut activity = self.activity.lock();
+        if activity.application_name != name {
+            activity.application_name = name.to_string();
+        }
+    }
+
+    pub(crate) fn statement_began(&self, text: Arc<str>) {
+        let now = SystemTime::now();
+        let mut activity = self.activity.lock();
+        activity.statement = text;
+        activity.statement_began = Some(now);
+        activity.state_changed = now;
+        activity.state = SessionState::Active;
+    }
+
+    pub(crate) fn statement_ended(&self, status: TransactionStatus) {
+        let mut activity = self.activity.lock();
+        activity.state_changed = SystemTime::now();
+        activity.state = match status {
+            TransactionStatus::Idle => SessionState::Idle,
+            TransactionStatus::InBlock => SessionState::IdleInTransaction,
+            TransactionStatus::Failed => SessionState::IdleInFailedTransaction,
+        };
+    }
+}
+
 pub struct Engine {
-    _private: (),
+    options: EngineOptions,
+    catalog: Catalog,
+    storage: Storage,
+    planner: Planner,
+    /// By their numbers, in the order they came.
+    sessions: Mutex<BTreeMap<u64, Arc<SessionEntry>>>,
+    next_session: AtomicU64,
+    /// Held for reading while a transaction commits, for writing while a table or database is dropped: between the check that a table is
+    /// there and the log, nothing is dropped. Held across I/O, unlike other locks, because that is its purpose.
+    definitions: RwLock<()>,
+    /// Tables and databases dropped since the start.
+    drops: AtomicU64,
 }
 
 impl Engine {
-    /// Opens catalog and storage; makes database `postgres` at the first start.
+    /// Opens catalog and storage; makes database `postgres` at the first start. Retention runs when called inside a tokio runtime.
     pub fn open(options: EngineOptions) -> Result<Arc<Engine>, QueryError> {
-        let _ = options;
-        todo!()
+        Engine::open_with(options, Arc::new(RealIo))
+    }
+
+    /// As [`Engine::open`], on another file system for the measured values.
+    pub fn open_with(options: EngineOptions, io: Arc<dyn Io>) -> Result<Arc<Engine>, QueryError> {
+        let catalog_directory = options.data_dir.join("catalog");
+        std::fs::create_dir_all(&catalog_directory).map_err(|error| {
+            let message = format!("could not make directory \"{}\": {error}", catalog_directory.display());
+            QueryError::new(ErrorKind::IoError, message)
+        })?;
+        let catalog = Catalog::open(&catalog_directory)?;
+        let storage = StorageOptions {
+            data_dir: options.data_dir.clone(),
+            memtable_bytes: options.memtable_bytes,
+            memtables_bytes_max: options.memtables_bytes_max,
+            overload_wait: OVERLOAD_WAIT,
+            wal_segment_bytes: WAL_SEGMENT_BYTES,
+        };
+        let storage = Storage::open(storage, io)?;
+        let planner = Planner::new(&options)?;
+        let engine = Arc::new(Engine {
+            options,
+            catalog,
+            storage,
+            planner,
+            sessions: Mutex::new(BTreeMap::new()),
+            next_session: AtomicU64::new(0),
+            definitions: RwLock::new(()),
+            drops: AtomicU64::new(0),
+        });
+        engine.reconcile()?;
+        if engine.catalog.databases().is_empty() {
+            engine.create_database(FIRST_DATABASE, engine.options.database_defaults.clone())?;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(retain(Arc::downgrade(&engine)));
+        }
+        Ok(engine)
     }
 
     pub fn connect(self: &Arc<Engine>, request: ConnectRequest) -> Result<Session, QueryError> {
-        let _ = request;
-        todo!()
+        let Some(database) = self.catalog.database(&request.database) else {
+            let message = format!("database \"{}\" does not exist", request.database);
+            return Err(QueryError::new(ErrorKind::InvalidCatalogName, message));
+        };
+        let settings = startup_settings(&request)?;
+        let now = SystemTime::now();
+        let entry = Arc::new(SessionEntry {
+            process_id: request.process_id,
+            user: request.user,
+            client_address: request.client_address,
+            connected: now,
+            number: self.next_session.fetch_add(1, Ordering::Relaxed),
+            database_oid: AtomicU32::new(database.oid),
+            activity: Mutex::new(Activity {
+                application_name: settings.find("application_name").unwrap_or_default().to_string(),
+                statement: "".into(),
+                statement_began: None,
+                state_changed: now,
+                state: SessionState::Idle,
+            }),
+        });
+        self.sessions.lock().insert(entry.number, entry.clone());
+        Ok(Session::new(self.clone(), entry, &database, settings))
     }
 
     /// Stops background work; everything acknowledged is on disk.
     pub async fn close(&self) -> Result<(), QueryError> {
-        todo!()
+        Ok(self.storage.close().await?)
+    }
+
+    /// The sessions connected now, in the order they came.
+    pub fn sessions(&self) -> Vec<Arc<SessionEntry>> {
+        self.sessions.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn disconnect(&self, entry: &SessionEntry) {
+        self.sessions.lock().remove(&entry.number);
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {
-        todo!()
+        &self.catalog
     }
 
     pub(crate) fn storage(&self) -> &Storage {
-        todo!()
+        &self.storage
+    }
+
+    pub(crate) fn planner(&self) -> &Planner {
+        &self.planner
     }
 
     pub(crate) fn options(&self) -> &EngineOptions {
-        todo!()
+        &self.options
     }
 
-    /// Made once in `open` by [`Planner::new`].
-    pub(crate) fn planner(&self) -> &Planner {
-        todo!()
+    pub(crate) fn definitions(&self) -> &RwLock<()> {
+        &self.definitions
+    }
+
+    pub(crate) fn drops(&self) -> u64 {
+        self.drops.load(Ordering::Acquire)
+    }
+
+    /// Called with `definitions` held for writing, after the catalog no longer has it.
+    pub(crate) fn count_drop(&self) {
+        self.drops.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The catalog first: a crash in between leaves vnodes to be made at the next start.
+    pub(crate) fn create_database(&self, name: &str, options: DatabaseOptions) -> Result<Arc<Database>, QueryError> {
+        let database = self.catalog.create_database(name, options)?;
+        self.create_vnodes(&database)?;
+        Ok(database)
+    }
+
+    /// Removes what is past KEEP by the clock.
+    pub(crate) async fn expire(&self, database: &Database) -> Result<(), QueryError> {
+        let before = keep_limit(database, SystemTime::now());
+        for vnode in &database.vnodes {
+            self.storage.expire(VnodeId(*vnode), before).await?;
+        }
+        Ok(())
+    }
+
+    fn create_vnodes(&self, database: &Database) -> Result<(), QueryError> {
+        for vnode in &database.vnodes {
+            self.storage
+                .create_vnode(VnodeId(*vnode), vnode_options(&database.options))?;
+        }
+        Ok(())
+    }
+
+    /// Brings storage in line with the catalog.
+    fn reconcile(&self) -> Result<(), QueryError> {
+        let databases = self.catalog.databases();
+        let present: HashSet<VnodeId> = self.storage.vnodes().into_iter().collect();
+        let mut owned = HashSet::new();
+        for database in &databases {
+            for vnode in database.vnodes.iter().map(|vnode| VnodeId(*vnode)) {
+                owned.insert(vnode);
+                match present.contains(&vnode) {
+                    // ALTER DATABASE may have been cut short.
+                    true => self.storage.alter_vnode(vnode, vnode_options(&database.options))?,
+                    false => self.storage.create_vnode(vnode, vnode_options(&database.options))?,
+                }
+            }
+        }
+        for vnode in present.difference(&owned) {
+            tracing::info!(vnode = vnode.0, "removing a vnode that no database owns");
+            self.storage.drop_vnode(*vnode)?;
+        }
+        Ok(())
+    }
+}
+
+/// The first time that is kept, in the database's unit.
+pub(crate) fn keep_limit(database: &Database, now: SystemTime) -> i64 {
+    let now_ms = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
+    let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+    let units_per_ms = database.options.precision.units_per_second() / 1_000;
+    now_ms
+        .saturating_sub(database.options.keep_ms)
+        .saturating_mul(units_per_ms)
+}
+
+/// Expires all databases, now and then, until the engine is gone.
+async fn retain(engine: Weak<Engine>) {
+    loop {
+        let Some(engine) = engine.upgrade() else { return };
+        for database in engine.catalog.databases() {
+            if let Err(error) = engine.expire(&database).await {
+                tracing::warn!(database = database.name, %error, "could not remove expired data");
+            }
+        }
+        // The engine can be closed and dropped while we wait.
+        std::mem::drop(engine);
+        tokio::time::sleep(RETENTION_INTERVAL).await;
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use datafusion::sql::sqlparser::tokenizer::Location;
 use taospg_catalog::CatalogError;
 use taospg_storage::StorageError;
 
@@ -15,6 +16,8 @@ pub enum ErrorKind {
     BadCopyFileFormat,
     CannotCoerce,
     CannotChangePlan,
+    /// 55P02
+    CannotChangeRuntimeParameter,
     CharacterNotInRepertoire,
     DatatypeMismatch,
     DataCorrupted,
@@ -56,6 +59,8 @@ pub enum ErrorKind {
     ProtocolViolation,
     QueryCanceled,
     ReadOnlyTransaction,
+    /// 40001
+    SerializationFailure,
     StatementTooComplex,
     StringDataRightTruncation,
     SyntaxError,
@@ -70,6 +75,7 @@ pub enum ErrorKind {
     WrongObjectType,
 }
 
+/// Small enough (120 bytes) that results carrying it stay cheap to move.
 #[derive(Clone, Debug)]
 pub struct QueryError {
     pub kind: ErrorKind,
@@ -78,10 +84,12 @@ pub struct QueryError {
     pub detail: Option<String>,
     /// What to try.
     pub hint: Option<String>,
-    /// Character in the statement's text, from 1.
-    pub position: Option<usize>,
+    /// Character from 1: inside this crate in the statement's text, in what the session returns in the whole query string.
+    pub position: Option<u32>,
     /// The context line: for COPY `COPY meters, line 3, column voltage: "x"`.
     pub context: Option<String>,
+    /// Line and column in the statement's text, from the parser; the session makes it a position.
+    location: Option<Box<Location>>,
 }
 
 impl QueryError {
@@ -93,6 +101,7 @@ impl QueryError {
             hint: None,
             position: None,
             context: None,
+            location: None,
         }
     }
 
@@ -107,7 +116,26 @@ impl QueryError {
     }
 
     pub fn with_position(mut self, position: usize) -> QueryError {
-        self.position = Some(position);
+        self.position = u32::try_from(position).ok();
+        self
+    }
+
+    /// Where, as the parser's spans tell it. A span without a place (line 0) says nothing.
+    pub fn with_location(mut self, location: Location) -> QueryError {
+        self.location = (location.line > 0).then(|| Box::new(location));
+        self
+    }
+
+    /// Makes `position` count from the start of the whole query string: `text` is the statement's, `characters_before` what stands before it.
+    pub(crate) fn placed(mut self, text: &str, characters_before: usize) -> QueryError {
+        if let Some(location) = self.location.take() {
+            self.position = u32::try_from(position_of(text, *location)).ok();
+        }
+        let before = u32::try_from(characters_before).ok();
+        self.position = self
+            .position
+            .zip(before)
+            .and_then(|(position, before)| position.checked_add(before));
         self
     }
 
@@ -115,6 +143,15 @@ impl QueryError {
         self.context = Some(context.into());
         self
     }
+}
+
+/// The character, from 1, at a line and column of a text.
+fn position_of(text: &str, location: Location) -> usize {
+    let line = usize::try_from(location.line).unwrap_or(usize::MAX);
+    let column = usize::try_from(location.column).unwrap_or(usize::MAX);
+    let lines_before = text.split_inclusive('\n').take(line.saturating_sub(1));
+    let before: usize = lines_before.map(|line| line.chars().count()).sum();
+    before.saturating_add(column)
 }
 
 impl fmt::Display for QueryError {

@@ -9,15 +9,19 @@
 //!                                                          changes to vnodes <-+        +-> record batches
 //! ```
 
+mod copy_out;
+mod ddl;
 pub mod engine;
 pub mod error;
 pub mod functions;
 pub mod ingest;
+mod modify;
 pub mod outcome;
 pub mod pg_type;
 pub mod plan;
 pub mod session;
 pub mod settings;
+mod show;
 pub mod statement;
 pub mod system;
 pub mod translate;

@@ -1,0 +1,139 @@
+//! CREATE, ALTER, DROP DATABASE and USE.
+
+use taospg_catalog::{Database, DatabaseOptions};
+use taospg_storage::VnodeId;
+
+use super::database_named;
+use crate::statement::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
+use crate::translate::vnode_options;
+use crate::{ErrorKind, QueryError, Session};
+
+pub(super) fn create(session: &mut Session, create: &CreateDatabase) -> Result<String, QueryError> {
+    session.refuse_in_block("CREATE DATABASE")?;
+    let engine = session.engine().clone();
+    if create.if_not_exists && engine.catalog().database(&create.name).is_some() {
+        session.tell(
+            "42P04",
+            format!("database \"{}\" already exists, skipping", create.name),
+        );
+        return Ok("CREATE DATABASE".into());
+    }
+    let mut options = engine.options().database_defaults.clone();
+    for option in &create.options {
+        option.apply(&mut options);
+    }
+    check(&options)?;
+    tell_ignored(session, &create.options);
+    engine.create_database(&create.name, options)?;
+    Ok("CREATE DATABASE".into())
+}
+
+pub(super) async fn alter(session: &mut Session, alter: &AlterDatabase) -> Result<String, QueryError> {
+    let engine = session.engine().clone();
+    let database = database_named(session, Some(&alter.name))?;
+    let changes = match &alter.change {
+        DatabaseChange::Rename(to) => {
+            engine.catalog().rename_database(&alter.name, to)?;
+            return Ok("ALTER DATABASE".into());
+        }
+        DatabaseChange::Options(changes) => changes,
+    };
+    let mut options = database.options.clone();
+    for change in changes {
+        let before = options.clone();
+        change.apply(&mut options);
+        if let Some(name) = change.fixed().filter(|_| options != before) {
+            let message = format!(
+                "option \"{name}\" of database \"{}\" is fixed since it was made",
+                alter.name
+            );
+            let error = QueryError::new(ErrorKind::FeatureNotSupported, message);
+            return Err(error.with_hint("make another database and INSERT INTO … SELECT"));
+        }
+    }
+    check(&options)?;
+    tell_ignored(session, changes);
+    let database = engine.catalog().alter_database(&alter.name, options)?;
+    for vnode in &database.vnodes {
+        engine
+            .storage()
+            .alter_vnode(VnodeId(*vnode), vnode_options(&database.options))?;
+    }
+    engine.expire(&database).await?;
+    Ok("ALTER DATABASE".into())
+}
+
+pub(super) async fn drop(
+    session: &mut Session,
+    if_exists: bool,
+    name: &str,
+    force: bool,
+) -> Result<String, QueryError> {
+    session.refuse_in_block("DROP DATABASE")?;
+    let engine = session.engine().clone();
+    let Some(database) = engine.catalog().database(name) else {
+        if if_exists {
+            session.tell("00000", format!("database \"{name}\" does not exist, skipping"));
+            return Ok("DROP DATABASE".into());
+        }
+        let message = format!("database \"{name}\" does not exist");
+        return Err(QueryError::new(ErrorKind::InvalidCatalogName, message));
+    };
+    if session.database().is_ok_and(|current| current.oid == database.oid) {
+        return Err(QueryError::new(
+            ErrorKind::ObjectInUse,
+            "cannot drop the currently open database",
+        ));
+    }
+    let others = engine
+        .sessions()
+        .iter()
+        .filter(|entry| entry.database_oid() == database.oid)
+        .count();
+    if others > 0 && !force {
+        let message = format!("database \"{name}\" is being accessed by other users");
+        let detail = format!("there are {others} other sessions using the database");
+        let error = QueryError::new(ErrorKind::ObjectInUse, message).with_detail(detail);
+        return Err(error.with_hint("DROP DATABASE … WITH (FORCE) drops it nevertheless"));
+    }
+    let _alone = engine.definitions().write().await;
+    let gone = engine.catalog().drop_database(name)?;
+    engine.count_drop();
+    drop_vnodes(session, &gone)?;
+    Ok("DROP DATABASE".into())
+}
+
+fn drop_vnodes(session: &Session, gone: &Database) -> Result<(), QueryError> {
+    for vnode in &gone.vnodes {
+        session.engine().storage().drop_vnode(VnodeId(*vnode))?;
+    }
+    Ok(())
+}
+
+pub(super) fn use_database(session: &mut Session, name: &str) -> Result<String, QueryError> {
+    session.refuse_in_block("USE")?;
+    let database = database_named(session, Some(name))?;
+    session.use_database(&database);
+    Ok("USE".into())
+}
+
+/// Rules between options.
+fn check(options: &DatabaseOptions) -> Result<(), QueryError> {
+    if options.keep_ms < options.group_span_ms {
+        let message = format!(
+            "option \"keep\" is {}: must be at least \"days\", which is {}",
+            show_span(options.keep_ms),
+            show_span(options.group_span_ms)
+        );
+        return Err(QueryError::new(ErrorKind::InvalidParameterValue, message));
+    }
+    Ok(())
+}
+
+fn tell_ignored(session: &mut Session, options: &[DatabaseOption]) {
+    for option in options {
+        if let DatabaseOption::Ignored { name, tell: true } = option {
+            session.tell("00000", format!("option \"{name}\" has no effect"));
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! CREATE TABLE, child tables, DROP TABLE, TRUNCATE and COMMENT.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use taospg_catalog::{Column, Database, NewChild, NewTable, Relation, SeriesRef, Table, TableChange, TableKind};
+use taospg_storage::{Change, FamilyId, SeriesId, SeriesSet, TimeRange, VnodeId};
+
+use super::{Found, find, literal, tell_immediate, try_find, vnodes_of};
+use crate::statement::{ColumnDefinition, CreateChild, CreateTable, TableName};
+use crate::{ErrorKind, QueryError, Session};
+
+pub(super) fn create(session: &mut Session, create: &CreateTable) -> Result<String, QueryError> {
+    let database = super::database_of(session, &create.name)?;
+    if session
+        .engine()
+        .catalog()
+        .relation(database.oid, &create.name.name)
+        .is_some()
+    {
+        exists(session, &create.name, create.if_not_exists)?;
+        return Ok("CREATE TABLE".into());
+    }
+    let declared = create
+        .declared
+        .iter()
+        .scan(false, |time_seen, (column, is_tag)| {
+            let is_time = !is_tag && !std::mem::replace(time_seen, *time_seen || !is_tag);
+            Some((new_column(column, create, is_time), *is_tag))
+        })
+        .collect();
+    let table = NewTable {
+        name: create.name.name.clone(),
+        kind: create.kind(),
+        declared,
+        comment: create.comment.clone(),
+    };
+    match session.engine().catalog().create_table(database.oid, table) {
+        Ok(_) => {}
+        // Another session made it in between.
+        Err(taospg_catalog::CatalogError::Exists { what: "table", .. }) => {
+            exists(session, &create.name, create.if_not_exists)?
+        }
+        Err(error) => return Err(error.into()),
+    }
+    tell_immediate(session, "CREATE TABLE");
+    Ok("CREATE TABLE".into())
+}
+
+/// `relation exists`: a notice where the statement allows for it.
+fn exists(session: &mut Session, name: &TableName, allowed: bool) -> Result<(), QueryError> {
+    if allowed {
+        session.tell("42P07", format!("relation \"{}\" already exists, skipping", name.name));
+        return Ok(());
+    }
+    let message = format!("relation \"{}\" already exists", name.name);
+    Err(QueryError::new(ErrorKind::DuplicateTable, message).with_position(name.character))
+}
+
+fn new_column(column: &ColumnDefinition, create: &CreateTable, is_time: bool) -> Column {
+    let supertable = create.kind() == TableKind::Super;
+    // A device's time is an instant, in whichever spelling the supertable was made.
+    let instant = create.tdengine || (is_time && supertable);
+    let sql_type = match instant && matches!(column.column_type, crate::statement::ColumnType::BareTimestamp) {
+        true => column.column_type.tdengine(),
+        false if create.tdengine => column.column_type.tdengine(),
+        false => column.column_type.postgres(),
+    };
+    Column {
+        id: 0,
+        name: column.name.clone(),
+        sql_type,
+        not_null: column.not_null || is_time,
+        attnum: 0,
+        default: column.default.as_ref().map(|default| default.text.clone()),
+    }
+}
+
+/// All children of the statement, or none.
+pub(super) async fn create_children(session: &mut Session, children: &[CreateChild]) -> Result<String, QueryError> {
+    let mut wanted: Vec<(Arc<Table>, Vec<String>, Vec<Vec<ArrayRef>>)> = Vec::new();
+    for child in children {
+        let database = super::database_of(session, &child.name)?;
+        let supertable = find_supertable(session, &database, child)?;
+        if session
+            .engine()
+            .catalog()
+            .relation(database.oid, &child.name.name)
+            .is_some()
+        {
+            exists(session, &child.name, child.if_not_exists)?;
+            continue;
+        }
+        let tags = tag_values(session, &database, &supertable, child).await?;
+        let group = match wanted.iter_mut().find(|(table, ..)| table.oid == supertable.oid) {
+            Some(group) => group,
+            None => {
+                wanted.push((supertable, Vec::new(), Vec::new()));
+                wanted.last_mut().expect("pushed above")
+            }
+        };
+        if group.1.contains(&child.name.name) {
+            exists(session, &child.name, child.if_not_exists)?;
+            continue;
+        }
+        group.1.push(child.name.name.clone());
+        group.2.push(tags);
+    }
+    for (supertable, names, rows) in wanted {
+        let children: Vec<NewChild> = names.into_iter().map(|name| NewChild { name: Some(name) }).collect();
+        let tags = (0..supertable.tags.len()).map(|tag| {
+            let values: Vec<&dyn arrow::array::Array> = rows.iter().map(|row| row[tag].as_ref()).collect();
+            arrow::compute::concat(&values)
+        });
+        let tags = tags.collect::<Result<Vec<ArrayRef>, _>>();
+        let tags = tags.map_err(|error| QueryError::new(ErrorKind::InternalError, error.to_string()))?;
+        session
+            .engine()
+            .catalog()
+            .create_children(supertable.oid, &children, &tags)?;
+    }
+    tell_immediate(session, "CREATE TABLE");
+    Ok("CREATE TABLE".into())
+}
+
+/// `USING meters` means the database that the child is in, unless it says otherwise.
+fn find_supertable(session: &Session, database: &Arc<Database>, child: &CreateChild) -> Result<Arc<Table>, QueryError> {
+    let name = &child.supertable;
+    let found = match (&name.database, &name.schema) {
+        (None, None) => {
+            let relation = session.engine().catalog().relation(database.oid, &name.name);
+            relation.map(|relation| Found {
+                database: database.clone(),
+                relation,
+            })
+        }
+        _ => try_find(session, name)?,
+    };
+    let at = |error: QueryError| error.with_position(name.character);
+    let Some(found) = found else {
+        let message = format!("relation \"{}\" does not exist", name.name);
+        return Err(at(QueryError::new(ErrorKind::UndefinedTable, message)));
+    };
+    if found.database.oid != database.oid {
+        let message = format!(
+            "supertable \"{}\" is in another database than \"{}\"",
+            name.name, child.name.name
+        );
+        return Err(at(QueryError::new(ErrorKind::FeatureNotSupported, message)));
+    }
+    match found.relation {
+        Relation::Table(table) if table.kind == TableKind::Super => Ok(table),
+        _ => {
+            let message = format!("\"{}\" is not a supertable", name.name);
+            Err(at(QueryError::new(ErrorKind::WrongObjectType, message)))
+        }
+    }
+}
+
+/// One row of tags, as `Table::tags`; those not named are null.
+async fn tag_values(
+    session: &Session,
+    database: &Database,
+    supertable: &Table,
+    child: &CreateChild,
+) -> Result<Vec<ArrayRef>, QueryError> {
+    let precision = database.options.precision;
+    let null = |tag: &Column| arrow::array::new_null_array(&tag.sql_type.arrow_type(precision), 1);
+    let mut row: Vec<ArrayRef> = supertable.tags.iter().map(null).collect();
+    if child.tags.is_none() && child.values.len() != row.len() {
+        let message = format!(
+            "supertable \"{}\" has {} tags and {} values are given",
+            supertable.name,
+            row.len(),
+            child.values.len()
+        );
+        return Err(QueryError::new(ErrorKind::SyntaxError, message).with_position(child.supertable.character));
+    }
+    for (index, value) in child.values.iter().enumerate() {
+        let place = match &child.tags {
+            None => index,
+            Some(names) => {
+                let (name, character) = &names[index];
+                let place = supertable.tags.iter().position(|tag| tag.name == *name);
+                place.ok_or_else(|| {
+                    let message = format!("tag \"{name}\" of supertable \"{}\" does not exist", supertable.name);
+                    QueryError::new(ErrorKind::UndefinedColumn, message).with_position(*character)
+                })?
+            }
+        };
+        row[place] = tag_value(session, &supertable.tags[place], precision, &value.expr).await?;
+    }
+    Ok(row)
+}
+
+/// One tag value as an array of one row.
+pub(super) async fn tag_value(
+    session: &Session,
+    tag: &Column,
+    precision: taospg_catalog::Precision,
+    expr: &datafusion::sql::sqlparser::ast::Expr,
+) -> Result<ArrayRef, QueryError> {
+    let data_type = tag.sql_type.arrow_type(precision);
+    if literal(expr) == Some(super::Literal::Null) {
+        return Ok(arrow::array::new_null_array(&data_type, 1));
+    }
+    let value = crate::plan::constant(session, expr, &data_type).await?;
+    value
+        .to_array()
+        .map_err(|error| QueryError::new(ErrorKind::InternalError, error.to_string()))
+}
+
+pub(super) async fn drop(
+    session: &mut Session,
+    if_exists: bool,
+    names: &[TableName],
+    stable: bool,
+) -> Result<String, QueryError> {
+    // All names are looked up before anything goes.
+    let mut found = Vec::new();
+    for name in names {
+        match try_find(session, name)? {
+            Some(relation) => found.push((name, relation)),
+            None if if_exists => session.tell("00000", format!("table \"{}\" does not exist, skipping", name.name)),
+            None => {
+                let message = format!("table \"{}\" does not exist", name.name);
+                return Err(QueryError::new(ErrorKind::UndefinedTable, message).with_position(name.character));
+            }
+        }
+    }
+    for (name, found) in &found {
+        if stable && (found.child().is_some() || found.table().kind != TableKind::Super) {
+            let message = format!("\"{}\" is not a supertable", name.name);
+            return Err(QueryError::new(ErrorKind::WrongObjectType, message).with_position(name.character));
+        }
+    }
+    for (_, found) in &found {
+        drop_one(session, found).await?;
+    }
+    let what = if stable { "DROP STABLE" } else { "DROP TABLE" };
+    tell_immediate(session, what);
+    Ok(what.into())
+}
+
+async fn drop_one(session: &mut Session, found: &Found) -> Result<(), QueryError> {
+    let engine = session.engine().clone();
+    let family = FamilyId(found.table().oid);
+    let mut changes: BTreeMap<VnodeId, Vec<Change>> = BTreeMap::new();
+    {
+        let _alone = engine.definitions().write().await;
+        match found.child() {
+            Some(child) => {
+                engine.catalog().drop_children(child.supertable, &[child.slot])?;
+                changes.insert(VnodeId(child.series.vnode), vec![delete_all(family, child.series)]);
+            }
+            None => {
+                let gone = engine.catalog().drop_table(found.table().oid)?;
+                let vnodes = match gone.series {
+                    Some(series) => vec![VnodeId(series.vnode)],
+                    None => vnodes_of(&found.database),
+                };
+                changes.extend(
+                    vnodes
+                        .into_iter()
+                        .map(|vnode| (vnode, vec![Change::DropFamily(family)])),
+                );
+            }
+        }
+        engine.count_drop();
+    }
+    session.forget_held(family, found.child().map(|child| child.series));
+    let transaction = taospg_storage::Transaction {
+        changes,
+        durability: taospg_storage::Durability::Disk,
+    };
+    engine.storage().commit(transaction).await?;
+    Ok(())
+}
+
+fn delete_all(family: FamilyId, series: SeriesRef) -> Change {
+    Change::Delete {
+        family,
+        series: SeriesSet::List([SeriesId(series.series)].into()),
+        time: TimeRange::ALL,
+    }
+}
+
+/// Removes all rows, as part of the transaction; the tables stay.
+pub(super) fn truncate(session: &mut Session, names: &[TableName]) -> Result<String, QueryError> {
+    let mut changes: BTreeMap<VnodeId, Vec<Change>> = BTreeMap::new();
+    for name in names {
+        let found = find(session, name)?;
+        let family = FamilyId(found.table().oid);
+        match (found.child().map(|child| child.series), found.table().series) {
+            (Some(series), _) | (None, Some(series)) => {
+                changes
+                    .entry(VnodeId(series.vnode))
+                    .or_default()
+                    .push(delete_all(family, series));
+            }
+            (None, None) => {
+                for vnode in vnodes_of(&found.database) {
+                    changes.entry(vnode).or_default().push(Change::Delete {
+                        family,
+                        series: SeriesSet::All,
+                        time: TimeRange::ALL,
+                    });
+                }
+            }
+        }
+    }
+    session.hold(changes)?;
+    Ok("TRUNCATE TABLE".into())
+}
+
+pub(super) fn comment(session: &mut Session, name: &TableName, comment: Option<String>) -> Result<String, QueryError> {
+    let found = find(session, name)?;
+    if found.child().is_some() {
+        let message = format!("\"{}\" is a table of supertable \"{}\"", name.name, found.table().name);
+        let error = QueryError::new(ErrorKind::WrongObjectType, message).with_position(name.character);
+        return Err(error.with_hint("comment on the supertable"));
+    }
+    // PostgreSQL: the empty comment is none.
+    let comment = comment.filter(|comment| !comment.is_empty());
+    session
+        .engine()
+        .catalog()
+        .alter_table(found.table().oid, &[TableChange::SetComment(comment)])?;
+    Ok("COMMENT".into())
+}

@@ -1,0 +1,247 @@
+//! What each kind of statement does, one call each.
+
+use datafusion::sql::sqlparser::ast;
+
+use super::{PlanBody, Prepared, Session};
+use crate::statement::{Command, Discard, SetCommand, SetScope, SourceExpr};
+use crate::{CopyIn, ErrorKind, Format, Outcome, Parameter, QueryError, Statement, ddl, show};
+
+impl Session {
+    pub(super) async fn execute_statement(
+        &mut self,
+        prepared: &Prepared,
+        parameters: &[Parameter],
+    ) -> Result<Outcome, QueryError> {
+        let statement = prepared.statement().clone();
+        if let Some(what) = writes(&statement.command) {
+            self.refuse_if_read_only(what)?;
+        }
+        let plan = self.current_plan(prepared).await?;
+        let tag = match (&*statement.command, plan) {
+            (_, PlanBody::Insert(insert)) => return insert.execute(self, parameters).await,
+            (_, PlanBody::Query(query)) => {
+                self.hold_accumulated()?;
+                return Ok(Outcome::Rows(query.execute(self, parameters).await?));
+            }
+            (_, PlanBody::Modification(modification)) => {
+                self.hold_accumulated()?;
+                modification.execute(self, parameters).await?
+            }
+            (Command::Execute { arguments, .. }, PlanBody::Named(named)) => {
+                return Box::pin(self.execute_named(&named, arguments)).await;
+            }
+            (Command::Copy(copy), _) => return self.execute_copy(copy).await,
+            (Command::Show(what), _) => {
+                self.hold_accumulated()?;
+                return Ok(Outcome::Rows(show::rows(self, what)?));
+            }
+            (Command::Set(command), _) => self.execute_set(command)?,
+            (Command::Discard(what), _) => self.discard(*what)?,
+            (Command::Transaction(command), _) => self.execute_transaction(command).await?,
+            (Command::Prepare { name, types, statement }, _) => self.execute_prepare(name, types, statement).await?,
+            (Command::Deallocate(name), _) => self.deallocate(name.as_deref())?,
+            (Command::Notification(tag), _) => (*tag).to_string(),
+            (Command::CloseAll, _) => "CLOSE CURSOR ALL".to_string(),
+            (command, _) => {
+                self.hold_accumulated()?;
+                ddl::execute(self, command).await?
+            }
+        };
+        Ok(Outcome::Complete(tag))
+    }
+
+    fn execute_set(&mut self, command: &SetCommand) -> Result<String, QueryError> {
+        let mut tag = "SET";
+        match command {
+            SetCommand::Value { scope, name, value } => self.set(*scope, name, value.as_deref())?,
+            SetCommand::Reset(name) => {
+                tag = "RESET";
+                self.set(SetScope::Session, name, None)?;
+            }
+            SetCommand::ResetAll => {
+                tag = "RESET";
+                self.remember_settings();
+                self.settings.reset_all();
+                self.kept_settings.reset_all();
+            }
+            SetCommand::Transaction(modes) => match self.transaction.in_block() {
+                true => self.apply_modes(modes)?,
+                false => self.warn("25P01", "SET TRANSACTION can only be used in transaction blocks"),
+            },
+            SetCommand::SessionCharacteristics(modes) => {
+                let flag = |on: bool| if on { "on" } else { "off" };
+                let wanted = [
+                    ("default_transaction_isolation", modes.isolation),
+                    ("default_transaction_read_only", modes.read_only.map(flag)),
+                    ("default_transaction_deferrable", modes.deferrable.map(flag)),
+                ];
+                for (name, value) in wanted {
+                    if value.is_some() {
+                        self.set(SetScope::Session, name, value)?;
+                    }
+                }
+            }
+            SetCommand::Authorization { user, tag: own } => {
+                tag = own;
+                if let Some(user) = user.as_deref().filter(|user| *user != self.user()) {
+                    let message = format!("permission denied to become role \"{user}\"");
+                    return Err(QueryError::new(ErrorKind::InsufficientPrivilege, message));
+                }
+            }
+            SetCommand::Constraints => tag = "SET CONSTRAINTS",
+        }
+        Ok(tag.to_string())
+    }
+
+    /// `None`: back to what the session began with.
+    fn set(&mut self, scope: SetScope, name: &str, value: Option<&str>) -> Result<(), QueryError> {
+        if scope == SetScope::Local && !self.transaction.in_block() {
+            self.warn("25P01", "SET LOCAL can only be used in transaction blocks");
+            return Ok(());
+        }
+        self.remember_settings();
+        let apply = |settings: &mut crate::settings::Settings| match value {
+            Some(value) => settings.set(name, value),
+            None => settings.reset(name),
+        };
+        apply(&mut self.settings)?;
+        // Modes of the transaction end with it, however they were set.
+        let of_transaction = name.to_ascii_lowercase().starts_with("transaction_") && self.transaction.in_block();
+        if scope == SetScope::Session && !of_transaction {
+            apply(&mut self.kept_settings)?;
+        }
+        self.entry.set_application_name(&self.settings);
+        Ok(())
+    }
+
+    /// A transaction that fails takes its SETs back.
+    fn remember_settings(&mut self) {
+        self.transaction
+            .settings_before
+            .get_or_insert_with(|| self.kept_settings.clone());
+    }
+
+    fn discard(&mut self, what: Discard) -> Result<String, QueryError> {
+        match what {
+            Discard::All => {
+                self.refuse_in_block("DISCARD ALL")?;
+                self.settings.reset_all();
+                self.kept_settings.reset_all();
+                self.forget_statements();
+                Ok("DISCARD ALL".into())
+            }
+            Discard::Plans => Ok("DISCARD PLANS".into()),
+            Discard::Sequences => Ok("DISCARD SEQUENCES".into()),
+            Discard::Temporary => Ok("DISCARD TEMP".into()),
+        }
+    }
+
+    pub(crate) fn refuse_in_block(&self, what: &str) -> Result<(), QueryError> {
+        if !self.transaction.in_block() {
+            return Ok(());
+        }
+        let message = format!("{what} cannot run inside a transaction block");
+        Err(QueryError::new(ErrorKind::ActiveTransaction, message))
+    }
+
+    async fn execute_prepare(
+        &mut self,
+        name: &str,
+        types: &[crate::statement::ColumnType],
+        statement: &Statement,
+    ) -> Result<String, QueryError> {
+        let types: Vec<u32> = types.iter().map(|column_type| column_type.postgres().oid()).collect();
+        let prepared = self.prepare(statement, &types).await?;
+        self.name_statement(name, prepared)?;
+        Ok("PREPARE".into())
+    }
+
+    async fn execute_named(&mut self, named: &Prepared, arguments: &[SourceExpr]) -> Result<Outcome, QueryError> {
+        let wanted = named.parameter_types.len();
+        if arguments.len() != wanted {
+            let message = "wrong number of parameters for prepared statement";
+            let detail = format!("expected {wanted} parameters but got {}", arguments.len());
+            return Err(QueryError::new(ErrorKind::SyntaxError, message).with_detail(detail));
+        }
+        let mut parameters = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            parameters.push(self.argument(&argument.expr).await?);
+        }
+        self.execute_statement(named, &parameters).await
+    }
+
+    /// An argument of EXECUTE, as text for its parameter's type.
+    async fn argument(&self, expr: &ast::Expr) -> Result<Parameter, QueryError> {
+        let text = match crate::ddl::literal(expr) {
+            Some(literal) => literal.text(),
+            None => {
+                let value = crate::plan::constant(self, expr, &arrow::datatypes::DataType::Utf8).await?;
+                value.try_as_str().flatten().map(str::to_string)
+            }
+        };
+        Ok(Parameter {
+            format: Format::Text,
+            value: text.map(Into::into),
+        })
+    }
+
+    fn deallocate(&mut self, name: Option<&str>) -> Result<String, QueryError> {
+        match name {
+            None => {
+                self.forget_statements();
+                Ok("DEALLOCATE ALL".into())
+            }
+            Some(name) if self.forget_statement(name) => Ok("DEALLOCATE".into()),
+            Some(name) => {
+                let message = format!("prepared statement \"{name}\" does not exist");
+                Err(QueryError::new(ErrorKind::InvalidSqlStatementName, message))
+            }
+        }
+    }
+
+    async fn execute_copy(&mut self, copy: &ast::Statement) -> Result<Outcome, QueryError> {
+        let ast::Statement::Copy { to, target, .. } = copy else {
+            return Err(QueryError::new(ErrorKind::InternalError, "not a COPY"));
+        };
+        match (to, target) {
+            (false, ast::CopyTarget::Stdin) => Ok(Outcome::CopyIn(Box::new(CopyIn::begin(self, copy)?))),
+            (true, ast::CopyTarget::Stdout) => {
+                self.hold_accumulated()?;
+                crate::copy_out::begin(self, copy).await
+            }
+            (false, ast::CopyTarget::Stdout) | (true, ast::CopyTarget::Stdin) => Err(QueryError::new(
+                ErrorKind::SyntaxError,
+                "COPY reads FROM STDIN and writes TO STDOUT",
+            )),
+            _ => {
+                let error = QueryError::new(
+                    ErrorKind::FeatureNotSupported,
+                    "COPY to or from a file of the server is not supported",
+                );
+                Err(error.with_hint("COPY … FROM STDIN, or psql's \\copy, reads the client's files"))
+            }
+        }
+    }
+}
+
+/// What a statement that writes is called in `cannot execute … in a read-only transaction`.
+fn writes(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Insert(_) => Some("INSERT"),
+        Command::Copy(copy) => match &**copy {
+            ast::Statement::Copy { to: false, .. } => Some("COPY FROM"),
+            _ => None,
+        },
+        Command::Delete(_) => Some("DELETE"),
+        Command::Update(_) => Some("UPDATE"),
+        Command::Truncate(_) => Some("TRUNCATE TABLE"),
+        Command::CreateDatabase(_) => Some("CREATE DATABASE"),
+        Command::AlterDatabase(_) => Some("ALTER DATABASE"),
+        Command::DropDatabase { .. } => Some("DROP DATABASE"),
+        Command::CreateTable(_) | Command::CreateChildren(_) => Some("CREATE TABLE"),
+        Command::AlterTable(_) => Some("ALTER TABLE"),
+        Command::DropTables { .. } => Some("DROP TABLE"),
+        Command::CommentOnTable { .. } => Some("COMMENT"),
+        _ => None,
+    }
+}

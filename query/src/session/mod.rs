@@ -1,0 +1,497 @@
+//! One connection's state: database, settings, transaction. Statements are prepared and executed here.
+//!
+//! ```text
+//! parse -> Statement -> prepare -> Prepared -> execute -> Outcome        once or many times
+//!                                                  |
+//!                        writes: accumulator -> held -> storage          at COMMIT, or at the end of the implicit transaction
+//! ```
+//!
+//! Promises: a statement's writes are held whole or not at all; nothing held is visible to others before it is durable; a plan made for an
+//! older catalog is made anew before it runs, and refused when its columns changed.
+//! Leaves to others: what the wire says (`server`), what a statement does (`execute.rs`, then `ddl/`, `show.rs`, `modify.rs`, `ingest/`, `plan/`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use taospg_catalog::{Database, SeriesRef};
+use taospg_storage::{Change, FamilyId, VnodeId};
+
+use crate::engine::{ConnectRequest, Engine, SessionEntry};
+use crate::ingest::accumulator::Accumulator;
+use crate::ingest::insert::PreparedInsert;
+use crate::modify::PreparedModification;
+use crate::plan::PreparedQuery;
+use crate::settings::Settings;
+use crate::statement::{self, Command};
+use crate::{CopyIn, ErrorKind, Notice, Outcome, Parameter, QueryError, ResultField, Statement};
+
+mod commit;
+mod execute;
+mod transaction;
+
+pub use transaction::{HELD_BYTES_MAX, TransactionStatus};
+use transaction::{SavedSettings, Transaction};
+
+/// Notices kept for the client between two messages; a statement that raises more tells the first ones.
+const NOTICES_MAX: usize = 1_000;
+
+/// Named statements of one session, as many as a pool of drivers could ever want; each holds a plan.
+const NAMED_STATEMENTS_MAX: usize = 10_000;
+
+/// A statement with its parameters' types and its result's columns known. Cheap to clone.
+#[derive(Clone)]
+pub struct Prepared {
+    /// Type OID of each parameter.
+    pub parameter_types: Arc<[u32]>,
+    /// `None`: returns no rows.
+    pub fields: Option<Arc<[ResultField]>>,
+    inner: Arc<PreparedStatement>,
+}
+
+impl Prepared {
+    /// What was prepared.
+    pub fn statement(&self) -> &Statement {
+        &self.inner.statement
+    }
+}
+
+struct PreparedStatement {
+    statement: Statement,
+    /// As the client declared them.
+    declared_types: Vec<u32>,
+    /// Made anew when what it was made for has changed.
+    plan: Mutex<Plan>,
+}
+
+#[derive(Clone)]
+struct Plan {
+    made_for: PlanKey,
+    body: PlanBody,
+}
+
+/// What a plan depends on besides its statement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct PlanKey {
+    catalog_version: u64,
+    database_oid: u32,
+    time_zone: chrono_tz::Tz,
+}
+
+#[derive(Clone)]
+enum PlanBody {
+    Insert(PreparedInsert),
+    Query(PreparedQuery),
+    Modification(Arc<PreparedModification>),
+    /// EXECUTE: what the name meant.
+    Named(Box<Prepared>),
+    /// Needs no plan.
+    Direct(Option<Arc<[ResultField]>>),
+}
+
+pub struct Session {
+    engine: Arc<Engine>,
+    entry: Arc<SessionEntry>,
+    database_oid: u32,
+    database_name: String,
+    /// In effect now.
+    settings: Settings,
+    /// In effect after COMMIT: without SET LOCAL.
+    kept_settings: Settings,
+    /// What the client knows of the reported ones.
+    told_settings: Option<Settings>,
+    transaction: Transaction,
+    accumulator: Accumulator,
+    notices: Vec<Notice>,
+    /// PREPARE of SQL and of the wire share their names.
+    named: HashMap<String, Prepared>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        entry: Arc<SessionEntry>,
+        database: &Database,
+        settings: Settings,
+    ) -> Session {
+        Session {
+            engine,
+            entry,
+            database_oid: database.oid,
+            database_name: database.name.clone(),
+            kept_settings: settings.clone(),
+            settings,
+            told_settings: None,
+            transaction: Transaction::implicit(),
+            accumulator: Accumulator::default(),
+            notices: Vec::new(),
+            named: HashMap::new(),
+        }
+    }
+
+    /// Splits a query string into statements; empty ones between semicolons are left out.
+    pub fn parse(&self, sql: &str) -> Result<Vec<Statement>, QueryError> {
+        statement::parse(sql)
+    }
+
+    /// `parameter_types`: OIDs from the Parse message, 0 or missing where the client leaves it to us.
+    pub async fn prepare(&mut self, statement: &Statement, parameter_types: &[u32]) -> Result<Prepared, QueryError> {
+        self.refuse_if_failed(statement)?;
+        let plan = self.plan(statement, parameter_types).await;
+        let plan = plan.map_err(|error| statement.place(error))?;
+        let (types, fields) = plan.body.signature();
+        Ok(Prepared {
+            parameter_types: types,
+            fields,
+            inner: Arc::new(PreparedStatement {
+                statement: statement.clone(),
+                declared_types: parameter_types.to_vec(),
+                plan: Mutex::new(plan),
+            }),
+        })
+    }
+
+    /// Executes in the current transaction. Writes are held until [`Session::finish_implicit`], or COMMIT inside a block.
+    pub async fn execute(&mut self, prepared: &Prepared, parameters: &[Parameter]) -> Result<Outcome, QueryError> {
+        let statement = prepared.statement();
+        self.refuse_if_failed(statement)?;
+        self.begin_statement(statement);
+        let outcome = self.execute_statement(prepared, parameters).await;
+        outcome.map_err(|error| statement.place(error))
+    }
+
+    /// All data has come: the rows join the transaction. Returns the command tag.
+    pub async fn finish_copy(&mut self, copy: CopyIn) -> Result<String, QueryError> {
+        let rows = copy.finish(self).await?;
+        Ok(format!("COPY {rows}"))
+    }
+
+    /// End of the implicit transaction (Sync, or the end of a simple Query): makes held writes durable and visible. Nothing to do inside a
+    /// transaction block.
+    pub async fn finish_implicit(&mut self) -> Result<(), QueryError> {
+        self.entry.statement_ended(self.transaction_status());
+        if self.transaction.in_block() {
+            return Ok(());
+        }
+        let committed = match self.has_held_writes() {
+            true => self.commit_held().await,
+            false => Ok(()),
+        };
+        match committed {
+            Ok(()) => self.transaction = Transaction::implicit(),
+            Err(_) => self.roll_back(),
+        }
+        committed
+    }
+
+    /// A statement failed: drops the held writes of an implicit transaction, or marks the block as failed.
+    pub fn fail(&mut self) {
+        self.accumulator.clear();
+        if self.transaction.in_block() {
+            self.transaction.status = TransactionStatus::Failed;
+        } else {
+            self.roll_back();
+        }
+        self.entry.statement_ended(self.transaction_status());
+    }
+
+    /// Writes wait for `finish_implicit`: answers given so far must not reach the client before it.
+    pub fn has_held_writes(&self) -> bool {
+        self.transaction.has_held() || !self.accumulator.is_empty()
+    }
+
+    pub fn transaction_status(&self) -> TransactionStatus {
+        self.transaction.status
+    }
+
+    /// Settings that ParameterStatus reports and that changed since the last call; all of them at the first call.
+    pub fn take_parameter_reports(&mut self) -> Vec<(&'static str, String)> {
+        let reports = self.settings.reports(self.told_settings.as_ref());
+        if !reports.is_empty() || self.told_settings.is_none() {
+            self.told_settings = Some(self.settings.clone());
+        }
+        reports
+    }
+
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// `statement_timeout`, if set.
+    pub fn statement_timeout(&self) -> Option<Duration> {
+        let milliseconds = self.settings.statement_timeout_ms;
+        (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+    }
+
+    /// The session's time zone and float digits etc., for writing values as text.
+    pub fn text_style(&self) -> TextStyle {
+        TextStyle {
+            time_zone: self.settings.time_zone,
+            bytea_escape: self.settings.bytea_escape,
+            extra_float_digits: self.settings.extra_float_digits,
+        }
+    }
+
+    /// Keeps a statement under a name, for EXECUTE and for the wire's Bind. A name that is taken is refused.
+    pub fn name_statement(&mut self, name: &str, prepared: Prepared) -> Result<(), QueryError> {
+        if self.named.contains_key(name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(QueryError::new(ErrorKind::DuplicatePreparedStatement, message));
+        }
+        if self.named.len() >= NAMED_STATEMENTS_MAX {
+            let message = format!("a session keeps at most {NAMED_STATEMENTS_MAX} prepared statements");
+            return Err(
+                QueryError::new(ErrorKind::ProgramLimitExceeded, message).with_hint("DEALLOCATE those no longer used")
+            );
+        }
+        self.named.insert(name.to_string(), prepared);
+        Ok(())
+    }
+
+    /// The statement kept under a name.
+    pub fn named_statement(&self, name: &str) -> Result<Prepared, QueryError> {
+        self.named.get(name).cloned().ok_or_else(|| {
+            let message = format!("prepared statement \"{name}\" does not exist");
+            QueryError::new(ErrorKind::InvalidSqlStatementName, message)
+        })
+    }
+
+    /// Forgets a named statement; false when there was none.
+    pub fn forget_statement(&mut self, name: &str) -> bool {
+        self.named.remove(name).is_some()
+    }
+
+    fn forget_statements(&mut self) {
+        self.named.clear();
+    }
+
+    fn refuse_if_failed(&self, statement: &Statement) -> Result<(), QueryError> {
+        if self.transaction.status == TransactionStatus::Failed && !statement.ends_transaction() {
+            let message = "current transaction is aborted, commands ignored until end of transaction block";
+            return Err(QueryError::new(ErrorKind::InFailedTransaction, message));
+        }
+        Ok(())
+    }
+
+    fn begin_statement(&mut self, statement: &Statement) {
+        self.transaction.started_ns.get_or_insert_with(clock_ns);
+        let drops = self.engine.drops();
+        self.transaction.drops_seen.get_or_insert(drops);
+        self.entry.statement_began(statement.shared_text());
+    }
+
+    fn plan_key(&self) -> PlanKey {
+        PlanKey {
+            catalog_version: self.engine.catalog().version(),
+            database_oid: self.database_oid,
+            time_zone: self.settings.time_zone,
+        }
+    }
+
+    async fn plan(&self, statement: &Statement, parameter_types: &[u32]) -> Result<Plan, QueryError> {
+        // Taken before looking up: a change in between makes the plan old, never the other way round.
+        let made_for = self.plan_key();
+        let body = match &*statement.command {
+            Command::Insert(insert) => PlanBody::Insert(insert.prepare(self, parameter_types).await?),
+            Command::Query(query) => PlanBody::Query(crate::plan::prepare(self, query, parameter_types).await?),
+            Command::Delete(delete) => {
+                let prepared = PreparedModification::delete(self, delete, parameter_types).await?;
+                PlanBody::Modification(Arc::new(prepared))
+            }
+            Command::Update(update) => {
+                let prepared = PreparedModification::update(self, update, parameter_types).await?;
+                PlanBody::Modification(Arc::new(prepared))
+            }
+            Command::Show(show) => PlanBody::Direct(Some(crate::show::fields(show))),
+            Command::Execute { name, .. } => PlanBody::Named(Box::new(self.named_statement(name)?)),
+            _ => PlanBody::Direct(None),
+        };
+        Ok(Plan { made_for, body })
+    }
+
+    /// The plan of a prepared statement as the catalog is now.
+    async fn current_plan(&self, prepared: &Prepared) -> Result<PlanBody, QueryError> {
+        let kept = prepared.inner.plan.lock().clone();
+        let depends = !matches!(kept.body, PlanBody::Direct(_));
+        if !depends || kept.made_for == self.plan_key() {
+            return Ok(kept.body);
+        }
+        let plan = self
+            .plan(&prepared.inner.statement, &prepared.inner.declared_types)
+            .await?;
+        let (types, fields) = plan.body.signature();
+        if fields != prepared.fields || types != prepared.parameter_types {
+            let message = "cached plan must not change result type";
+            return Err(QueryError::new(ErrorKind::CannotChangePlan, message));
+        }
+        *prepared.inner.plan.lock() = plan.clone();
+        Ok(plan.body)
+    }
+}
+
+impl PlanBody {
+    fn signature(&self) -> (Arc<[u32]>, Option<Arc<[ResultField]>>) {
+        match self {
+            PlanBody::Insert(insert) => (insert.parameter_types.clone(), insert.fields.clone()),
+            PlanBody::Query(query) => (query.parameter_types.clone(), Some(query.fields.clone())),
+            PlanBody::Modification(modification) => (modification.parameter_types.clone(), None),
+            PlanBody::Named(prepared) => ([].into(), prepared.fields.clone()),
+            PlanBody::Direct(fields) => ([].into(), fields.clone()),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.engine.disconnect(&self.entry);
+    }
+}
+
+/// What the rest of this crate asks of a session.
+impl Session {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The user of the connection.
+    pub(crate) fn user(&self) -> &str {
+        &self.entry.user
+    }
+
+    pub(crate) fn process_id(&self) -> i32 {
+        self.entry.process_id
+    }
+
+    /// The database the session is connected to, as it is now.
+    pub(crate) fn database(&self) -> Result<Arc<Database>, QueryError> {
+        let catalog = self.engine.catalog();
+        let by_name = catalog
+            .database(&self.database_name)
+            .filter(|database| database.oid == self.database_oid);
+        // Renamed since, or dropped.
+        let found = by_name.or_else(|| {
+            catalog
+                .databases()
+                .into_iter()
+                .find(|database| database.oid == self.database_oid)
+        });
+        found.ok_or_else(|| {
+            let message = format!("database \"{}\" does not exist", self.database_name);
+            QueryError::new(ErrorKind::InvalidCatalogName, message)
+                .with_hint("it was dropped; connect to another, or USE one")
+        })
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The transaction's `now()`: nanoseconds since 1970.
+    pub(crate) fn transaction_time_ns(&self) -> i64 {
+        self.transaction.started_ns.unwrap_or_else(clock_ns)
+    }
+
+    /// Adds a statement's changes to the transaction: all of them, after the statement can no longer fail. Refuses with 54000 past the cap,
+    /// and with 25006 in a read-only transaction.
+    pub(crate) fn hold(&mut self, changes: BTreeMap<VnodeId, Vec<Change>>) -> Result<(), QueryError> {
+        self.refuse_if_read_only("this statement")?;
+        self.hold_accumulated()?;
+        self.transaction.hold(changes)
+    }
+
+    /// Rows of this transaction's INSERTs that are not yet held. Whoever reads or holds anything else takes them into what is held first;
+    /// see [`crate::ingest::accumulator`].
+    pub(crate) fn accumulator(&mut self) -> &mut Accumulator {
+        &mut self.accumulator
+    }
+
+    /// The transaction's own changes to a vnode so far, for its reads (`VnodeView::with_pending`).
+    pub(crate) fn held(&self, vnode: VnodeId) -> &[Change] {
+        self.transaction.held(vnode)
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        if self.notices.len() < NOTICES_MAX && self.wants_notice(notice.severity) {
+            self.notices.push(notice);
+        }
+    }
+
+    /// `NOTICE: message`.
+    pub(crate) fn tell(&mut self, sqlstate: &'static str, message: impl Into<String>) {
+        self.notice(Notice {
+            severity: "NOTICE",
+            sqlstate,
+            message: message.into(),
+        });
+    }
+
+    /// `WARNING: message`.
+    pub(crate) fn warn(&mut self, sqlstate: &'static str, message: impl Into<String>) {
+        self.notice(Notice {
+            severity: "WARNING",
+            sqlstate,
+            message: message.into(),
+        });
+    }
+
+    /// What `client_min_messages` leaves of them.
+    fn wants_notice(&self, severity: &str) -> bool {
+        match self.settings.find("client_min_messages") {
+            Some("warning") => severity != "NOTICE",
+            Some("error" | "fatal" | "panic") => false,
+            _ => true,
+        }
+    }
+
+    /// Takes rows of finished INSERTs into what is held, so that reads of this transaction see them and later changes come after them.
+    pub(crate) fn hold_accumulated(&mut self) -> Result<(), QueryError> {
+        if self.accumulator.is_empty() {
+            return Ok(());
+        }
+        let changes = self.accumulator.take(&self.engine)?;
+        self.transaction.hold(changes)
+    }
+
+    fn refuse_if_read_only(&self, what: &str) -> Result<(), QueryError> {
+        if self.settings.read_only {
+            let message = format!("cannot execute {what} in a read-only transaction");
+            return Err(QueryError::new(ErrorKind::ReadOnlyTransaction, message));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn in_block(&self) -> bool {
+        self.transaction.in_block()
+    }
+
+    /// Forgets what this transaction holds for a family, or for one series of it, that it has dropped itself.
+    pub(crate) fn forget_held(&mut self, family: FamilyId, series: Option<SeriesRef>) {
+        self.transaction.forget(family, series);
+    }
+
+    pub(crate) fn use_database(&mut self, database: &Database) {
+        self.database_oid = database.oid;
+        self.database_name = database.name.clone();
+        self.entry.set_database(database);
+    }
+}
+
+fn clock_ns() -> i64 {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since_1970.map_or(0, |duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// The settings of a new session.
+pub(crate) fn startup_settings(request: &ConnectRequest) -> Result<Settings, QueryError> {
+    Settings::at_startup(&request.user, &request.settings)
+}
+
+/// How values are written as text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TextStyle {
+    pub time_zone: chrono_tz::Tz,
+    /// `bytea_output`: hex unless `escape`.
+    pub bytea_escape: bool,
+    pub extra_float_digits: i8,
+}

@@ -1,0 +1,192 @@
+//! ALTER TABLE and ALTER STABLE in both dialects.
+
+use super::create::{ColumnDefinition, parse_column};
+use super::cursor::{Cursor, SourceExpr};
+use super::types::{self, ColumnType};
+use super::{Command, TableName};
+use crate::QueryError;
+
+#[derive(Debug)]
+pub(crate) struct AlterTable {
+    pub if_exists: bool,
+    pub name: TableName,
+    /// The TDengine spelling: its types mean what they mean there.
+    pub tdengine: bool,
+    pub steps: Vec<AlterTableStep>,
+}
+
+#[derive(Debug)]
+pub(crate) enum AlterTableStep {
+    AddColumn {
+        if_not_exists: bool,
+        column: ColumnDefinition,
+    },
+    DropColumn {
+        if_exists: bool,
+        name: String,
+    },
+    RenameColumn {
+        from: String,
+        to: String,
+    },
+    AddTag(ColumnDefinition),
+    DropTag(String),
+    RenameTag {
+        from: String,
+        to: String,
+    },
+    RenameTable(String),
+    SetType {
+        name: String,
+        column_type: ColumnType,
+    },
+    /// Of a child table: `SET TAG a = 3, b = 'x'`.
+    SetTags(Vec<(String, SourceExpr)>),
+    Comment(String),
+}
+
+pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
+    let tdengine = cursor.next().value == "stable";
+    let if_exists = cursor.take(&["if", "exists"]);
+    cursor.take_word("only");
+    let name = cursor.table_name()?;
+    cursor.take_symbol("*");
+    let mut steps = vec![parse_step(cursor)?];
+    while cursor.take_symbol(",") {
+        steps.push(parse_step(cursor)?);
+    }
+    Ok(Command::AlterTable(AlterTable {
+        if_exists,
+        name,
+        tdengine,
+        steps,
+    }))
+}
+
+fn parse_step(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
+    let verb = cursor.take_any(&["add", "drop", "rename", "change", "modify", "alter", "set", "comment"]);
+    match verb {
+        Some("add") => parse_add(cursor),
+        Some("drop") => parse_drop(cursor),
+        Some("rename" | "change") => parse_rename(cursor),
+        Some("modify") => {
+            if !cursor.take_word("tag") {
+                cursor.take_word("column");
+            }
+            let name = cursor.name()?;
+            let column_type = types::parse(cursor)?;
+            Ok(AlterTableStep::SetType { name, column_type })
+        }
+        Some("alter") => parse_alter_column(cursor),
+        Some("set") if cursor.take_word("tag") => {
+            let mut tags = Vec::new();
+            loop {
+                let name = cursor.name()?;
+                cursor.expect_symbol("=")?;
+                tags.push((name, cursor.expression(&[])?));
+                if !cursor.take_symbol(",") {
+                    return Ok(AlterTableStep::SetTags(tags));
+                }
+            }
+        }
+        Some("comment") => {
+            cursor.take_symbol("=");
+            Ok(AlterTableStep::Comment(cursor.string()?))
+        }
+        Some(_) => Err(cursor.unsupported("this change of a table")),
+        None => {
+            let known = [
+                "owner", "enable", "disable", "inherit", "no", "cluster", "reset", "validate", "attach", "detach",
+                "replica", "ttl", "keep",
+            ];
+            match known.contains(&&*cursor.peek().value) {
+                true => {
+                    let what = format!("ALTER TABLE … {}", cursor.peek().value.to_ascii_uppercase());
+                    Err(cursor.unsupported(&what))
+                }
+                false => Err(cursor.error()),
+            }
+        }
+    }
+}
+
+fn parse_add(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
+    if cursor.at_word("tag") && !cursor.peek_second().is_symbol("(") {
+        cursor.next();
+        return Ok(AlterTableStep::AddTag(parse_column(cursor)?));
+    }
+    let constraint = cursor.at_word("constraint")
+        || (cursor.at_word("primary") && cursor.peek_second().is_word("key"))
+        || (cursor.at_word("foreign") && cursor.peek_second().is_word("key"))
+        || ((cursor.at_word("unique") || cursor.at_word("check")) && cursor.peek_second().is_symbol("("));
+    if constraint {
+        return Err(cursor.unsupported("a constraint on a table that exists"));
+    }
+    cursor.take_word("column");
+    let if_not_exists = cursor.take(&["if", "not", "exists"]);
+    let column = parse_column(cursor)?;
+    Ok(AlterTableStep::AddColumn { if_not_exists, column })
+}
+
+fn parse_drop(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
+    if cursor.at_word("constraint") {
+        return Err(cursor.unsupported("dropping a constraint"));
+    }
+    let second_ends = |cursor: &Cursor<'_>| {
+        let second = cursor.peek_second();
+        second.kind == super::lexer::TokenKind::End || second.is_symbol(",")
+    };
+    if cursor.at_word("tag") && !second_ends(cursor) {
+        cursor.next();
+        return Ok(AlterTableStep::DropTag(cursor.name()?));
+    }
+    if !second_ends(cursor) {
+        cursor.take_word("column");
+    }
+    let if_exists = cursor.take(&["if", "exists"]);
+    let name = cursor.name()?;
+    cursor.take_any(&["cascade", "restrict"]);
+    Ok(AlterTableStep::DropColumn { if_exists, name })
+}
+
+/// `RENAME TO x`, `RENAME [COLUMN] a TO b`, `RENAME TAG a b`.
+fn parse_rename(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
+    if cursor.take_word("to") {
+        return Ok(AlterTableStep::RenameTable(cursor.name()?));
+    }
+    if cursor.at_word("constraint") {
+        return Err(cursor.unsupported("renaming a constraint"));
+    }
+    let tag = cursor.at_word("tag") && !cursor.peek_second().is_word("to");
+    let column = cursor.at_word("column") && !cursor.peek_second().is_word("to");
+    if tag || column {
+        cursor.next();
+    }
+    let from = cursor.name()?;
+    // TDengine leaves TO out.
+    cursor.take_word("to");
+    let to = cursor.name()?;
+    match tag {
+        true => Ok(AlterTableStep::RenameTag { from, to }),
+        false => Ok(AlterTableStep::RenameColumn { from, to }),
+    }
+}
+
+fn parse_alter_column(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
+    cursor.take_word("column");
+    let name = cursor.name()?;
+    cursor.take(&["set", "data"]);
+    if !cursor.take_word("type") {
+        return match ["set", "drop", "add"].contains(&&*cursor.peek().value) {
+            true => Err(cursor
+                .unsupported("this change of a column")
+                .with_hint("columns can be added, dropped, renamed and widened")),
+            false => Err(cursor.error()),
+        };
+    }
+    let column_type = types::parse(cursor)?;
+    if cursor.at_word("using") {
+        return Err(cursor.unsupported("ALTER COLUMN TYPE USING"));
+    }
+    Ok(AlterTableStep::SetType { name, column_type })
+}

@@ -1,0 +1,445 @@
+//! CREATE TABLE in PostgreSQL's form, CREATE STABLE … TAGS (…), and CREATE TABLE … USING … TAGS (…).
+
+use taospg_catalog::TableKind;
+
+use super::cursor::{Cursor, SourceExpr};
+use super::lexer::{TokenKind, character_at};
+use super::types::{self, ColumnType};
+use super::{Command, TableName};
+use crate::{ErrorKind, QueryError};
+
+/// Words that end a column's DEFAULT expression.
+const AFTER_DEFAULT: &[&str] = &[
+    "not",
+    "null",
+    "primary",
+    "unique",
+    "check",
+    "references",
+    "default",
+    "constraint",
+    "comment",
+    "generated",
+    "collate",
+    "encode",
+    "compress",
+    "level",
+];
+
+/// A column or tag as it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct ColumnDefinition {
+    pub name: String,
+    /// Character of the statement.
+    pub character: usize,
+    pub column_type: ColumnType,
+    pub not_null: bool,
+    pub default: Option<SourceExpr>,
+    pub primary_key: bool,
+}
+
+/// A supertable or plain table to make.
+#[derive(Debug)]
+pub(crate) struct CreateTable {
+    pub if_not_exists: bool,
+    pub name: TableName,
+    /// Whether the TDengine spelling was used: its types mean what they mean there.
+    pub tdengine: bool,
+    /// In declared order, with whether each is a tag. The first that is not a tag is the time column.
+    pub declared: Vec<(ColumnDefinition, bool)>,
+    pub comment: Option<String>,
+}
+
+impl CreateTable {
+    pub fn kind(&self) -> TableKind {
+        match self.declared.iter().any(|(_, is_tag)| *is_tag) {
+            true => TableKind::Super,
+            false => TableKind::Plain,
+        }
+    }
+}
+
+/// One `name USING supertable [(tags)] TAGS (values)`.
+#[derive(Debug)]
+pub(crate) struct CreateChild {
+    pub if_not_exists: bool,
+    pub name: TableName,
+    pub supertable: TableName,
+    /// Names of the tags that are given; all in declared order when left out.
+    pub tags: Option<Vec<(String, usize)>>,
+    pub values: Vec<SourceExpr>,
+}
+
+/// What follows the column list.
+#[derive(Default)]
+struct TableParts {
+    columns: Vec<ColumnDefinition>,
+    /// PRIMARY KEY (a, b): names with their characters.
+    key: Option<Vec<(String, usize)>>,
+}
+
+pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
+    let stable = cursor.next().value == "stable";
+    let if_not_exists = cursor.take(&["if", "not", "exists"]);
+    let name = cursor.table_name()?;
+    if cursor.at_word("using") {
+        return parse_children(cursor, if_not_exists, name);
+    }
+    if cursor.at_word("as") {
+        return Err(cursor
+            .unsupported("CREATE TABLE AS")
+            .with_hint("create the table, then INSERT INTO … SELECT"));
+    }
+    if cursor.at_word("partition") || cursor.at_word("of") {
+        return Err(cursor
+            .unsupported("a declared partition")
+            .with_hint("a supertable keeps each device and each time span apart by itself"));
+    }
+    let parts = parse_columns(cursor)?;
+    let mut tags = None;
+    let mut tag_names: Option<Vec<(String, usize)>> = None;
+    let mut comment = None;
+    while !cursor.at_end() {
+        if cursor.take_word("tags") {
+            tags = Some(cursor.list(parse_column)?);
+        } else if cursor.take_word("with") {
+            parse_storage_parameters(cursor, &mut tag_names)?;
+        } else if cursor.take_word("without") {
+            cursor.expect(&["oids"])?;
+        } else if cursor.take_word("comment") {
+            cursor.take_symbol("=");
+            comment = Some(cursor.string()?);
+        } else if [
+            "as",
+            "partition",
+            "inherits",
+            "tablespace",
+            "sma",
+            "keep",
+            "ttl",
+            "rollup",
+            "on",
+        ]
+        .contains(&&*cursor.peek().value)
+        {
+            let what = format!("CREATE TABLE … {}", cursor.peek().value.to_ascii_uppercase());
+            return Err(cursor.unsupported(&what));
+        } else {
+            return Err(cursor.error());
+        }
+    }
+    if stable && tags.is_none() && tag_names.is_none() && parts.key.is_none() {
+        return Err(cursor.error().with_hint("a supertable has tags: TAGS (name type, …)"));
+    }
+    let tdengine = stable || tags.is_some();
+    let declared = match tags {
+        Some(tags) => declared_with_tags(cursor, parts, tags, tag_names)?,
+        None => declared_by_key(cursor, parts, tag_names)?,
+    };
+    check_names(cursor, &declared)?;
+    Ok(Command::CreateTable(Box::new(CreateTable {
+        if_not_exists,
+        name,
+        tdengine,
+        declared,
+        comment,
+    })))
+}
+
+fn refused(character: usize, message: impl Into<String>) -> QueryError {
+    QueryError::new(ErrorKind::InvalidTableDefinition, message).with_position(character)
+}
+
+fn check_names(cursor: &Cursor<'_>, declared: &[(ColumnDefinition, bool)]) -> Result<(), QueryError> {
+    let _ = cursor;
+    let mut seen = std::collections::HashSet::new();
+    for (column, _) in declared {
+        if !seen.insert(column.name.as_str()) {
+            let message = format!("column \"{}\" specified more than once", column.name);
+            return Err(QueryError::new(ErrorKind::DuplicateColumn, message).with_position(column.character));
+        }
+        if column.name == "tbname" {
+            return Err(refused(
+                column.character,
+                "column name \"tbname\" is reserved: it is the table's name",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_timestamp(column_type: ColumnType) -> bool {
+    use taospg_catalog::SqlType::{Timestamp, Timestamptz};
+    matches!(
+        column_type,
+        ColumnType::BareTimestamp | ColumnType::Sql(Timestamp) | ColumnType::Sql(Timestamptz)
+    )
+}
+
+/// `(ts TIMESTAMP, …) TAGS (…)`: the first column is the time.
+fn declared_with_tags(
+    cursor: &Cursor<'_>,
+    parts: TableParts,
+    tags: Vec<ColumnDefinition>,
+    tag_names: Option<Vec<(String, usize)>>,
+) -> Result<Vec<(ColumnDefinition, bool)>, QueryError> {
+    if tag_names.is_some() || parts.key.is_some() {
+        return Err(cursor.error_at(
+            0,
+            ErrorKind::InvalidTableDefinition,
+            "tags are named twice: by TAGS and by a key or WITH",
+        ));
+    }
+    let first = parts.columns.first();
+    if let Some(first) = first.filter(|first| !is_timestamp(first.column_type)) {
+        let error = refused(
+            first.character,
+            format!("first column \"{}\" is not a timestamp", first.name),
+        );
+        return Err(error.with_hint("the first column of a supertable is its time"));
+    }
+    let columns = parts.columns.into_iter().map(|column| (column, false));
+    Ok(columns.chain(tags.into_iter().map(|tag| (tag, true))).collect())
+}
+
+/// PostgreSQL's form: of the key, the timestamp is the time and the others are tags; without a key the first timestamp is the time.
+fn declared_by_key(
+    cursor: &Cursor<'_>,
+    parts: TableParts,
+    tag_names: Option<Vec<(String, usize)>>,
+) -> Result<Vec<(ColumnDefinition, bool)>, QueryError> {
+    let TableParts { mut columns, key } = parts;
+    let inline: Vec<_> = columns.iter().filter(|column| column.primary_key).collect();
+    let key = match (key, inline.as_slice()) {
+        (Some(_), [again, ..]) | (None, [_, again, ..]) => {
+            return Err(refused(
+                again.character,
+                "multiple primary keys for a table are not allowed",
+            ));
+        }
+        (None, [column]) => Some(vec![(column.name.clone(), column.character)]),
+        (key, _) => key,
+    };
+    for (name, character) in key.iter().chain(&tag_names).flatten() {
+        if !columns.iter().any(|column| column.name == *name) {
+            let message = format!("column \"{name}\" named in key does not exist");
+            return Err(QueryError::new(ErrorKind::UndefinedColumn, message).with_position(*character));
+        }
+    }
+    let in_key = |name: &str| key.iter().flatten().any(|(part, _)| part == name);
+    let named_tag = |name: &str| tag_names.iter().flatten().any(|(tag, _)| tag == name);
+    let mut times = columns
+        .iter()
+        .filter(|column| is_timestamp(column.column_type) && !named_tag(&column.name));
+    let time = match &key {
+        Some(key) => {
+            let mut of_key = times.filter(|column| in_key(&column.name));
+            match (of_key.next(), of_key.next()) {
+                (Some(time), None) => time.name.clone(),
+                (Some(_), Some(second)) => {
+                    let message = format!("primary key has a second timestamp, \"{}\"", second.name);
+                    return Err(refused(second.character, message)
+                        .with_hint("the key's one timestamp is the time of a row, the others are tags"));
+                }
+                (None, _) => {
+                    let character = key.first().map_or(1, |(_, character)| *character);
+                    let error = refused(character, "primary key has no timestamp");
+                    return Err(
+                        error.with_hint("a row is identified by its tags and its time: PRIMARY KEY (device, ts)")
+                    );
+                }
+            }
+        }
+        None => match times.next() {
+            Some(time) => time.name.clone(),
+            None => {
+                let character = columns
+                    .first()
+                    .map_or(character_at(cursor.text(), cursor.byte()), |column| column.character);
+                let error = refused(character, "a table needs a timestamp column");
+                return Err(error.with_hint("rows are identified by their time: add a column such as ts timestamptz"));
+            }
+        },
+    };
+    for column in columns
+        .iter_mut()
+        .filter(|column| in_key(&column.name) && column.name == time)
+    {
+        column.not_null = true;
+    }
+    let is_tag = |column: &ColumnDefinition| column.name != time && (in_key(&column.name) || named_tag(&column.name));
+    let mut declared: Vec<_> = columns
+        .into_iter()
+        .map(|column| (is_tag(&column), column))
+        .map(|(tag, column)| (column, tag))
+        .collect();
+    // The catalog takes the first column that is not a tag as the time; a client may have declared another column before it.
+    if let Some(at) = declared.iter().position(|(column, _)| column.name == time) {
+        let first = declared.iter().position(|(_, is_tag)| !is_tag).unwrap_or(at);
+        let column = declared.remove(at);
+        declared.insert(first, column);
+    }
+    Ok(declared)
+}
+
+/// `(column type constraints, …, PRIMARY KEY (…))`
+fn parse_columns(cursor: &mut Cursor<'_>) -> Result<TableParts, QueryError> {
+    let mut parts = TableParts::default();
+    cursor.expect_symbol("(")?;
+    loop {
+        parse_column_or_constraint(cursor, &mut parts)?;
+        if !cursor.take_symbol(",") {
+            break;
+        }
+    }
+    cursor.expect_symbol(")")?;
+    Ok(parts)
+}
+
+fn parse_column_or_constraint(cursor: &mut Cursor<'_>, parts: &mut TableParts) -> Result<(), QueryError> {
+    let mark = cursor.mark();
+    if cursor.take_word("constraint") {
+        cursor.name()?;
+    }
+    if cursor.take(&["primary", "key"]) {
+        if parts.key.is_some() {
+            return Err(cursor.error_at(
+                cursor.byte(),
+                ErrorKind::InvalidTableDefinition,
+                "multiple primary keys for a table are not allowed",
+            ));
+        }
+        parts.key = Some(cursor.list(|cursor| {
+            let character = character_at(cursor.text(), cursor.byte());
+            Ok((cursor.name()?, character))
+        })?);
+        return Ok(());
+    }
+    let constraints = ["unique", "foreign", "check", "exclude"];
+    let brackets = cursor.peek_second().is_symbol("(") || cursor.peek_second().is_word("key");
+    if cursor.peek().kind == TokenKind::Word && constraints.contains(&&*cursor.peek().value) && brackets {
+        let what = format!("a {} constraint", cursor.peek().value.to_ascii_uppercase());
+        return Err(cursor.unsupported(&what).with_hint("rows are unique by table and time"));
+    }
+    if cursor.at_word("like") {
+        return Err(cursor.unsupported("CREATE TABLE (LIKE …)"));
+    }
+    cursor.return_to(mark);
+    parts.columns.push(parse_column(cursor)?);
+    Ok(())
+}
+
+/// `name type [NOT NULL] [DEFAULT x] …`
+pub(super) fn parse_column(cursor: &mut Cursor<'_>) -> Result<ColumnDefinition, QueryError> {
+    let character = character_at(cursor.text(), cursor.byte());
+    let name = cursor.name()?;
+    let column_type = types::parse(cursor)?;
+    let mut column = ColumnDefinition {
+        name,
+        character,
+        column_type,
+        not_null: false,
+        default: None,
+        primary_key: false,
+    };
+    loop {
+        if cursor.take_word("constraint") {
+            cursor.name()?;
+        } else if cursor.take(&["not", "null"]) {
+            column.not_null = true;
+        } else if cursor.take_word("null") {
+        } else if cursor.take_word("default") {
+            column.default = Some(cursor.expression(AFTER_DEFAULT)?);
+        } else if cursor.take(&["primary", "key"]) {
+            column.primary_key = true;
+            column.not_null = true;
+        } else if cursor.take_word("collate") {
+            let collation = cursor.table_name()?;
+            if !["C", "c", "POSIX", "posix", "default", "ucs_basic"].contains(&collation.name.as_str()) {
+                let message = format!("collation \"{}\" is not supported", collation.name);
+                let error = QueryError::new(ErrorKind::FeatureNotSupported, message).with_position(collation.character);
+                return Err(error.with_hint("text is compared by code point: \"C\""));
+            }
+        } else if cursor.take_word("comment") {
+            // TDengine's comment on a column; kept nowhere, and nothing depends on it.
+            cursor.string()?;
+        } else if cursor.take_any(&["encode", "compress", "level"]).is_some() {
+            // The codec of a block is chosen by what is smallest.
+            cursor.string()?;
+        } else if ["unique", "check", "references", "generated", "composite"].contains(&&*cursor.peek().value) {
+            let what = format!("{} on a column", cursor.peek().value.to_ascii_uppercase());
+            return Err(cursor.unsupported(&what));
+        } else {
+            return Ok(column);
+        }
+    }
+}
+
+/// `WITH (tags = 'a, b')`; PostgreSQL's own parameters of storage have nothing to act upon here.
+fn parse_storage_parameters(
+    cursor: &mut Cursor<'_>,
+    tags: &mut Option<Vec<(String, usize)>>,
+) -> Result<(), QueryError> {
+    cursor.list(|cursor| {
+        let byte = cursor.byte();
+        let name = cursor.name()?;
+        if name != "tags" {
+            let message = format!("unrecognized parameter \"{name}\"");
+            return Err(cursor
+                .error_at(byte, ErrorKind::InvalidParameterValue, message)
+                .with_hint("the one parameter is tags = 'a, b'"));
+        }
+        cursor.expect_symbol("=")?;
+        let character = character_at(cursor.text(), cursor.byte());
+        let list = cursor.string()?;
+        let names =
+            list.split(',').map(
+                |name| match name.trim().strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+                    Some(quoted) => quoted.to_string(),
+                    None => name.trim().to_ascii_lowercase(),
+                },
+            );
+        *tags = Some(names.map(|name| (name, character)).collect());
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// `d1 USING st TAGS (…) [IF NOT EXISTS] d2 USING st TAGS (…) …`, with commas between or not.
+fn parse_children(cursor: &mut Cursor<'_>, if_not_exists: bool, name: TableName) -> Result<Command, QueryError> {
+    let mut children = vec![parse_child(cursor, if_not_exists, name)?];
+    cursor.take_symbol(",");
+    while !cursor.at_end() {
+        let if_not_exists = cursor.take(&["if", "not", "exists"]);
+        let name = cursor.table_name()?;
+        children.push(parse_child(cursor, if_not_exists, name)?);
+        cursor.take_symbol(",");
+    }
+    Ok(Command::CreateChildren(children))
+}
+
+fn parse_child(cursor: &mut Cursor<'_>, if_not_exists: bool, name: TableName) -> Result<CreateChild, QueryError> {
+    cursor.expect(&["using"])?;
+    let supertable = cursor.table_name()?;
+    let tags = match cursor.at_symbol("(") {
+        true => Some(cursor.list(|cursor| {
+            let character = character_at(cursor.text(), cursor.byte());
+            Ok((cursor.name()?, character))
+        })?),
+        false => None,
+    };
+    cursor.expect(&["tags"])?;
+    let byte = cursor.byte();
+    let values = cursor.list(|cursor| cursor.expression(&[]))?;
+    if let Some(tags) = tags.as_ref().filter(|tags| tags.len() != values.len()) {
+        let message = format!("{} tags are named and {} values given", tags.len(), values.len());
+        return Err(cursor.error_at(byte, ErrorKind::SyntaxError, message));
+    }
+    Ok(CreateChild {
+        if_not_exists,
+        name,
+        supertable,
+        tags,
+        values,
+    })
+}
