@@ -162,6 +162,13 @@ impl fmt::Display for QueryError {
 
 impl std::error::Error for QueryError {}
 
+/// Errors that a row set's stream carries.
+impl From<datafusion::common::DataFusionError> for QueryError {
+    fn from(error: datafusion::common::DataFusionError) -> QueryError {
+        crate::plan::errors::translate(error)
+    }
+}
+
 impl From<CatalogError> for QueryError {
     fn from(error: CatalogError) -> QueryError {
         let kind = match &error {

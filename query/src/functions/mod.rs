@@ -1,1 +1,212 @@
-//! Time-series functions beside those of DataFusion: one file for each family.
+//! SQL functions beside those of DataFusion, and in place of those that mean something else in PostgreSQL: one file for each family, one list.
+
+use std::sync::{Arc, LazyLock};
+
+use chrono_tz::Tz;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+mod any_equal;
+pub mod calendar;
+pub mod first_last;
+mod interval;
+mod now;
+mod text;
+pub mod time_bucket;
+
+pub use any_equal::ANY_EQUAL;
+use first_last::FirstLast;
+use now::{Kind, Now};
+
+/// The name of `last_row`, which the newest-row rule looks for.
+pub const LAST_ROW: &str = "last_row";
+
+/// A function and what it is for.
+pub struct FunctionEntry {
+    pub make: fn() -> Callable,
+    pub description: &'static str,
+    pub example: &'static str,
+}
+
+pub enum Callable {
+    Scalar(ScalarUDF),
+    Aggregate(AggregateUDF),
+}
+
+/// Every function of ours, by name.
+pub const FUNCTIONS: &[FunctionEntry] = &[
+    FunctionEntry {
+        make: || Callable::Scalar(any_equal::AnyEqual::new().into()),
+        description: "whether a value is an element of an array: x = ANY(array)",
+        example: "SELECT 2 = ANY(ARRAY[1, 2])",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(now::Clock::new().into()),
+        description: "the clock's time, other in every call",
+        example: "SELECT clock_timestamp()",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(Now::new("current_date", Kind::Date).into()),
+        description: "the date in the session's time zone when the transaction began",
+        example: "SELECT current_date",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(Now::new("current_timestamp", Kind::Instant).into()),
+        description: "when the transaction began",
+        example: "SELECT current_timestamp",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(time_bucket::DatePart::new().into()),
+        description: "a field of a time or interval: what EXTRACT gives",
+        example: "SELECT date_part('hour', now())",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(time_bucket::DateTrunc::new().into()),
+        description: "the beginning of the hour, day, month … that a time is in, in the session's time zone or a named one",
+        example: "SELECT date_trunc('day', now(), 'Europe/Berlin')",
+    },
+    FunctionEntry {
+        make: || Callable::Aggregate(FirstLast::new("first", false, false).into()),
+        description: "the value at the earliest time",
+        example: "SELECT first(current, ts) FROM meters",
+    },
+    FunctionEntry {
+        make: || Callable::Aggregate(FirstLast::new("first_known", false, true).into()),
+        description: "the earliest value that is not NULL: what first(value) means",
+        example: "SELECT first(current) FROM meters",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(interval::IntervalScale::new(true).into()),
+        description: "an interval divided by a number",
+        example: "SELECT interval '1 hour' / 4",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(interval::IntervalScale::new(false).into()),
+        description: "an interval times a number",
+        example: "SELECT interval '1 second' * 90",
+    },
+    FunctionEntry {
+        make: || Callable::Aggregate(FirstLast::new("last", true, false).into()),
+        description: "the value at the latest time",
+        example: "SELECT last(current, ts) FROM meters",
+    },
+    FunctionEntry {
+        make: || Callable::Aggregate(FirstLast::new("last_known", true, true).into()),
+        description: "the latest value that is not NULL: what last(value) means",
+        example: "SELECT last(current) FROM meters",
+    },
+    FunctionEntry {
+        make: || Callable::Aggregate(FirstLast::new(LAST_ROW, true, false).into()),
+        description: "the value in the newest row, NULL or not; by tags it is answered from memory",
+        example: "SELECT tbname, last_row(current) FROM meters GROUP BY tbname",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(Now::new("localtimestamp", Kind::Local).into()),
+        description: "when the transaction began, as the session's wall clock showed it",
+        example: "SELECT localtimestamp",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(Now::new("now", Kind::Instant).into()),
+        description: "when the transaction began",
+        example: "SELECT now() - interval '1 hour'",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(Now::new("statement_timestamp", Kind::Instant).into()),
+        description: "when the transaction began",
+        example: "SELECT statement_timestamp()",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(text::ToText::new().into()),
+        description: "a value as text: what a cast to text gives",
+        example: "SELECT now()::text",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(time_bucket::TimeBucket::new().into()),
+        description: "the beginning of the bucket of a width that a time falls into; with zone, origin, offset",
+        example: "SELECT time_bucket('15 minutes', now())",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(text::Timezone::new().into()),
+        description: "an instant as a zone's wall clock shows it, or back: what AT TIME ZONE gives",
+        example: "SELECT now() AT TIME ZONE 'Europe/Berlin'",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(text::ToChar::new().into()),
+        description: "a time in a pattern",
+        example: "SELECT to_char(now(), 'YYYY-MM-DD HH24:MI')",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(interval::ToTimestamp::new().into()),
+        description: "the instant so many seconds after 1970",
+        example: "SELECT to_timestamp(1490113800)",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(Now::new("transaction_timestamp", Kind::Instant).into()),
+        description: "when the transaction began",
+        example: "SELECT transaction_timestamp()",
+    },
+];
+
+/// Registers every function, in place of one of DataFusion's with the same name.
+pub fn register(state: &mut SessionState, _zone: Tz) {
+    for entry in FUNCTIONS {
+        match (entry.make)() {
+            Callable::Scalar(function) => register_scalar(state, Arc::new(function)),
+            Callable::Aggregate(function) => {
+                if let Err(error) = state.register_udaf(Arc::new(function)) {
+                    tracing::error!(%error, "a function could not be registered");
+                }
+            }
+        }
+    }
+}
+
+pub fn register_scalar(state: &mut SessionState, function: Arc<ScalarUDF>) {
+    if let Err(error) = state.register_udf(function) {
+        tracing::error!(%error, "a function could not be registered");
+    }
+}
+
+/// The function behind EXTRACT.
+pub fn date_part() -> Arc<ScalarUDF> {
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(time_bucket::DatePart::new().into()));
+    FUNCTION.clone()
+}
+
+/// The function behind AT TIME ZONE.
+pub fn timezone() -> Arc<ScalarUDF> {
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(text::Timezone::new().into()));
+    FUNCTION.clone()
+}
+
+/// The function behind casts to text.
+pub fn to_text() -> Arc<ScalarUDF> {
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(text::ToText::new().into()));
+    FUNCTION.clone()
+}
+
+/// The function behind `interval * number` and `interval / number`.
+pub fn interval_scale(divide: bool) -> Arc<ScalarUDF> {
+    Arc::new(interval::IntervalScale::new(divide).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_in_order_and_says_what_for() {
+        let names: Vec<String> = FUNCTIONS
+            .iter()
+            .map(|entry| match (entry.make)() {
+                Callable::Scalar(function) => function.name().to_string(),
+                Callable::Aggregate(function) => function.name().to_string(),
+            })
+            .collect();
+        assert!(names.is_sorted(), "{names:?}");
+        for entry in FUNCTIONS {
+            assert!(!entry.description.is_empty() && entry.example.starts_with("SELECT"));
+        }
+    }
+}

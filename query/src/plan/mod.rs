@@ -1,4 +1,13 @@
 //! SELECT: from a parsed query to record batches, on DataFusion.
+//!
+//! ```text
+//! tree --rewrite--> tree --resolve, types--> logical plan      prepare: once
+//! logical plan + parameters --optimize--> physical plan --> batches      execute: each time
+//!                                              \__ SeriesScan: tags -> series, times -> range, runs from storage
+//! ```
+//!
+//! What one execution sees (time, views of vnodes, uncommitted writes) is in its [`context::QueryContext`]; kept plans hold definitions only.
+//! Leaves to others: how values are written (the wire), what the system tables hold (`system/`).
 
 use std::sync::Arc;
 
@@ -8,25 +17,38 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::sql::sqlparser::ast;
 use taospg_catalog::{ChildRef, Table};
 
-use crate::{EngineOptions, Parameter, QueryError, ResultField, RowSet, Session};
+use crate::{Parameter, QueryError, ResultField, RowSet, Session};
 
-/// What all queries share: functions, optimizer rules, the memory pool. One for each engine.
-pub struct Planner {
-    _private: (),
-}
+mod change;
+mod constant;
+pub mod context;
+pub mod errors;
+mod explain;
+pub mod filter;
+mod literals;
+mod names;
+mod newest;
+mod operators;
+mod parameters;
+mod planner;
+mod prepare;
+mod resolve;
+mod rewrite;
+mod scan;
+mod sort;
+mod table;
+mod tags;
+mod types;
 
-impl Planner {
-    pub fn new(options: &EngineOptions) -> Result<Planner, QueryError> {
-        let _ = options;
-        Ok(Planner { _private: () })
-    }
-}
+pub use planner::Planner;
+use prepare::Kept;
 
 /// A query that has been looked up and typed; it can be executed many times.
 #[derive(Clone)]
 pub struct PreparedQuery {
     pub parameter_types: Arc<[u32]>,
     pub fields: Arc<[ResultField]>,
+    kept: Arc<Kept>,
 }
 
 /// Looks up names and types of a `Query` or `Explain`. `parameter_types`: OIDs that the client declared, 0 or missing where it did not.
@@ -35,22 +57,19 @@ pub async fn prepare(
     statement: &ast::Statement,
     parameter_types: &[u32],
 ) -> Result<PreparedQuery, QueryError> {
-    let _ = (session, statement, parameter_types);
-    todo!()
+    prepare::prepare(session, statement, parameter_types).await
 }
 
 impl PreparedQuery {
     /// Starts the query; the row set's stream owns all it needs.
     pub async fn execute(&self, session: &Session, parameters: &[Parameter]) -> Result<RowSet, QueryError> {
-        let _ = (session, parameters);
-        todo!()
+        prepare::execute(self, session, parameters).await
     }
 }
 
 /// The value of an expression without columns, cast to `data_type` as an assignment casts.
 pub async fn constant(session: &Session, expr: &ast::Expr, data_type: &DataType) -> Result<ScalarValue, QueryError> {
-    let _ = (session, expr, data_type);
-    todo!()
+    constant::constant(session, expr, data_type).await
 }
 
 /// The rows that a DELETE or UPDATE touches: columns vnode UInt32, series UInt32, slot UInt32 (0 for a plain table), time Int64, then one for
@@ -63,6 +82,5 @@ pub async fn matching_rows(
     values: &[(String, ast::Expr)],
     parameters: &[Parameter],
 ) -> Result<SendableRecordBatchStream, QueryError> {
-    let _ = (session, table, child, selection, values, parameters);
-    todo!()
+    change::matching_rows(session, table, child, selection, values, parameters).await
 }

@@ -1,0 +1,474 @@
+//! Values as PostgreSQL writes them as text: casts to text, `to_char`; and `timezone`, between instants and wall clocks.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit};
+use chrono::{DateTime, Datelike, NaiveDateTime, Offset, TimeZone, Timelike};
+use chrono_tz::Tz;
+use datafusion::common::{Result as DfResult, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+
+use super::calendar::{self, civil, named_zone, session_zone, units_per_second};
+
+/// `timezone(zone, time)`, the function behind AT TIME ZONE.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Timezone {
+    signature: Signature,
+}
+
+impl Timezone {
+    pub fn new() -> Timezone {
+        Timezone {
+            signature: Signature::user_defined(Volatility::Immutable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for Timezone {
+    fn name(&self) -> &str {
+        "timezone"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
+        let [_, time] = types else {
+            return plan_err!("No function matches 'timezone' with {} arguments", types.len());
+        };
+        let time = match time {
+            DataType::Timestamp(..) => time.clone(),
+            DataType::Date32 => DataType::Timestamp(TimeUnit::Microsecond, None),
+            DataType::Null | DataType::Utf8 | DataType::Utf8View => crate::pg_type::timestamptz_type(),
+            other => return plan_err!("No function matches 'timezone' of {other}: the second argument is a time"),
+        };
+        Ok(vec![DataType::Utf8, time])
+    }
+
+    fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
+        Ok(match types.get(1) {
+            Some(DataType::Timestamp(unit, Some(_))) => DataType::Timestamp(*unit, None),
+            Some(DataType::Timestamp(unit, None)) => DataType::Timestamp(*unit, Some(crate::pg_type::utc())),
+            Some(DataType::Date32) => crate::pg_type::timestamptz_type(),
+            _ => DataType::Timestamp(TimeUnit::Microsecond, None),
+        })
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let target = args.return_field.data_type().clone();
+        let Some(zone) = calendar::constant_text("timezone", &args.args[0])? else {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from(&target)?));
+        };
+        let zone = named_zone(&zone)?;
+        let scalar = matches!(args.args[1], ColumnarValue::Scalar(_));
+        let array = args.args[1].to_array(args.number_rows)?;
+        let DataType::Timestamp(unit, mark) = array.data_type() else {
+            return exec_err!("timezone of {} is not possible", array.data_type());
+        };
+        let mut clock = calendar::Clock::new(zone, *unit);
+        let numbers = calendar::numbers(&array)?;
+        let shifted = match mark {
+            Some(_) => calendar::map::<Int64Type>(&numbers, |value| clock.to_local(value)),
+            // Of a reading that comes twice the earlier.
+            None => numbers.unary(|value| clock.to_instant(value, i64::MIN)),
+        };
+        let result = calendar::timestamps(shifted, &target)?;
+        match scalar {
+            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),
+            false => Ok(ColumnarValue::Array(result)),
+        }
+    }
+}
+
+/// The cast to text of types that Arrow writes in another way.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ToText {
+    signature: Signature,
+}
+
+impl ToText {
+    pub fn new() -> ToText {
+        ToText {
+            signature: Signature::any(1, Volatility::Stable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for ToText {
+    fn name(&self) -> &str {
+        "text"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {
+        Ok(DataType::Utf8View)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let zone = session_zone(&args.config_options);
+        let scalar = matches!(args.args[0], ColumnarValue::Scalar(_));
+        let array = args.args[0].to_array(args.number_rows)?;
+        let result = as_text(&array, zone)?;
+        match scalar {
+            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),
+            false => Ok(ColumnarValue::Array(result)),
+        }
+    }
+}
+
+fn as_text(array: &ArrayRef, zone: Tz) -> DfResult<ArrayRef> {
+    let mut write: Box<dyn FnMut(usize, &mut String)> = match array.data_type() {
+        DataType::Timestamp(unit, mark) => {
+            let numbers = calendar::numbers(array)?;
+            let (per_second, zone) = (units_per_second(*unit), mark.as_ref().map(|_| zone));
+            Box::new(move |row, out| write_timestamp(numbers.value(row), per_second, zone, out))
+        }
+        DataType::Boolean => {
+            let values = array.as_boolean().clone();
+            Box::new(move |row, out| out.push_str(if values.value(row) { "true" } else { "false" }))
+        }
+        DataType::Float32 => {
+            let values = array.as_primitive::<Float32Type>().clone();
+            Box::new(move |row, out| {
+                write_float(
+                    f64::from(values.value(row)),
+                    &format!("{:e}", values.value(row)),
+                    6,
+                    out,
+                )
+            })
+        }
+        DataType::Float64 => {
+            let values = array.as_primitive::<Float64Type>().clone();
+            Box::new(move |row, out| write_float(values.value(row), &format!("{:e}", values.value(row)), 15, out))
+        }
+        _ => return Ok(cast(array, &DataType::Utf8View)?),
+    };
+    let mut builder = StringViewBuilder::with_capacity(array.len());
+    let mut text = String::new();
+    for row in 0..array.len() {
+        if array.is_null(row) {
+            builder.append_null();
+            continue;
+        }
+        text.clear();
+        write(row, &mut text);
+        builder.append_value(&text);
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+/// A float in its shortest form that reads back the same; with an exponent where PostgreSQL has one: below 1e-4, and from `digits` digits up.
+fn write_float(value: f64, scientific: &str, digits: i32, out: &mut String) {
+    if value.is_nan() {
+        out.push_str("NaN");
+        return;
+    }
+    if value.is_infinite() {
+        out.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
+        return;
+    }
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if value != 0.0 && !(-4..digits).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        let _ = write!(out, "{mantissa}e{sign}{:02}", exponent.abs());
+        return;
+    }
+    // The same digits with the point moved.
+    let negative = mantissa.starts_with('-');
+    let all: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    if negative {
+        out.push('-');
+    }
+    let point = exponent + 1;
+    if point <= 0 {
+        out.push_str("0.");
+        out.extend(std::iter::repeat_n('0', point.unsigned_abs() as usize));
+        out.push_str(&all);
+    } else {
+        let point = point as usize;
+        if all.len() <= point {
+            out.push_str(&all);
+            out.extend(std::iter::repeat_n('0', point - all.len()));
+        } else {
+            out.push_str(&all[..point]);
+            out.push('.');
+            out.push_str(&all[point..]);
+        }
+    }
+}
+
+fn write_timestamp(value: i64, per_second: i64, zone: Option<Tz>, out: &mut String) {
+    let Some(utc) = civil(value, per_second) else {
+        let _ = write!(out, "{value}");
+        return;
+    };
+    let offset = zone.map(|zone| zone.offset_from_utc_datetime(&utc).fix().local_minus_utc());
+    let local = utc + chrono::Duration::seconds(i64::from(offset.unwrap_or(0)));
+    let _ = write!(
+        out,
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+        local.year(),
+        local.month(),
+        local.day(),
+        local.hour(),
+        local.minute(),
+        local.second()
+    );
+    let nanosecond = local.nanosecond();
+    if nanosecond != 0 {
+        // Six digits, nine where the column has them; without the zeros at the end.
+        let digits = match nanosecond % 1_000 {
+            0 => format!("{:06}", nanosecond / 1_000),
+            _ => format!("{nanosecond:09}"),
+        };
+        let _ = write!(out, ".{}", digits.trim_end_matches('0'));
+    }
+    if let Some(offset) = offset {
+        let sign = if offset < 0 { '-' } else { '+' };
+        let (hours, minutes, seconds) = (offset.abs() / 3_600, offset.abs() / 60 % 60, offset.abs() % 60);
+        let _ = write!(out, "{sign}{hours:02}");
+        if minutes != 0 || seconds != 0 {
+            let _ = write!(out, ":{minutes:02}");
+        }
+        if seconds != 0 {
+            let _ = write!(out, ":{seconds:02}");
+        }
+    }
+}
+
+/// `to_char(time, pattern)` with PostgreSQL's patterns.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ToChar {
+    signature: Signature,
+}
+
+impl ToChar {
+    pub fn new() -> ToChar {
+        ToChar {
+            signature: Signature::user_defined(Volatility::Stable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for ToChar {
+    fn name(&self) -> &str {
+        "to_char"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
+        let [time, _] = types else {
+            return plan_err!("No function matches 'to_char' with {} arguments", types.len());
+        };
+        let time = match time {
+            DataType::Timestamp(..) => time.clone(),
+            DataType::Date32 => DataType::Timestamp(TimeUnit::Microsecond, None),
+            other => return plan_err!("No function matches 'to_char' of {other}: it writes times"),
+        };
+        Ok(vec![time, DataType::Utf8])
+    }
+
+    fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {
+        Ok(DataType::Utf8View)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let Some(pattern) = calendar::constant_text("to_char", &args.args[1])? else {
+            return Ok(ColumnarValue::Scalar(ScalarValue::Utf8View(None)));
+        };
+        let scalar = matches!(args.args[0], ColumnarValue::Scalar(_));
+        let array = args.args[0].to_array(args.number_rows)?;
+        let DataType::Timestamp(unit, mark) = array.data_type() else {
+            return exec_err!("to_char of {} is not possible", array.data_type());
+        };
+        let zone = mark.as_ref().map_or(Tz::UTC, |_| session_zone(&args.config_options));
+        let numbers = calendar::numbers(&array)?;
+        let mut builder = StringViewBuilder::with_capacity(array.len());
+        let mut text = String::new();
+        for value in &numbers {
+            match value.and_then(|value| civil(value, units_per_second(*unit))) {
+                Some(utc) => {
+                    text.clear();
+                    pattern_text(&pattern, &utc, zone, &mut text);
+                    builder.append_value(&text);
+                }
+                None => builder.append_null(),
+            }
+        }
+        let result: ArrayRef = Arc::new(builder.finish());
+        match scalar {
+            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),
+            false => Ok(ColumnarValue::Array(result)),
+        }
+    }
+}
+
+/// Patterns, the longer of two with the same beginning first.
+const PATTERNS: &[&str] = &[
+    "HH24", "HH12", "YYYY", "IYYY", "MONTH", "Month", "month", "DDD", "DAY", "Day", "day", "MON", "Mon", "mon", "HH",
+    "MI", "MM", "MS", "SS", "US", "DD", "DY", "Dy", "dy", "YY", "IW", "WW", "AM", "PM", "am", "pm", "TZ", "tz", "OF",
+    "ID", "Q", "D",
+];
+
+fn pattern_text(pattern: &str, utc: &NaiveDateTime, zone: Tz, out: &mut String) {
+    let instant: DateTime<Tz> = zone.from_utc_datetime(utc);
+    let mut rest = pattern;
+    while let Some(first) = rest.chars().next() {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let end = quoted.find('"').unwrap_or(quoted.len());
+            out.push_str(&quoted[..end]);
+            rest = quoted.get(end + 1..).unwrap_or_default();
+            continue;
+        }
+        // FM: no padding.
+        let (bare, text) = match rest.strip_prefix("FM").or_else(|| rest.strip_prefix("fm")) {
+            Some(text) => (true, text),
+            None => (false, rest),
+        };
+        let upper = text.to_ascii_uppercase();
+        let found = PATTERNS.iter().find(|pattern| {
+            let letters = matches!(
+                pattern.to_ascii_uppercase().as_str(),
+                "MONTH" | "DAY" | "MON" | "DY" | "AM" | "PM" | "TZ"
+            );
+            if letters {
+                text.starts_with(**pattern)
+            } else {
+                upper.starts_with(**pattern)
+            }
+        });
+        match found {
+            Some(pattern) => {
+                field(pattern, &instant, bare, out);
+                rest = &text[pattern.len()..];
+            }
+            None => {
+                out.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+}
+
+fn field(pattern: &str, time: &DateTime<Tz>, bare: bool, out: &mut String) {
+    let mut number = |value: i64, width: usize| {
+        let _ = match bare {
+            true => write!(out, "{value}"),
+            false => write!(out, "{value:0width$}"),
+        };
+    };
+    let hour12 = i64::from(time.hour12().1);
+    match pattern {
+        "YYYY" => number(i64::from(time.year()), 4),
+        "IYYY" => number(i64::from(time.iso_week().year()), 4),
+        "YY" => number(i64::from(time.year().rem_euclid(100)), 2),
+        "MM" => number(i64::from(time.month()), 2),
+        "DD" => number(i64::from(time.day()), 2),
+        "DDD" => number(i64::from(time.ordinal()), 3),
+        "D" => number(i64::from(time.weekday().number_from_sunday()), 1),
+        "ID" => number(i64::from(time.weekday().number_from_monday()), 1),
+        "HH24" => number(i64::from(time.hour()), 2),
+        "HH12" | "HH" => number(hour12, 2),
+        "MI" => number(i64::from(time.minute()), 2),
+        "SS" => number(i64::from(time.second()), 2),
+        "MS" => number(i64::from(time.nanosecond() / 1_000_000), 3),
+        "US" => number(i64::from(time.nanosecond() / 1_000), 6),
+        "Q" => number(i64::from(time.month0() / 3 + 1), 1),
+        "IW" => number(i64::from(time.iso_week().week()), 2),
+        "WW" => number(i64::from(time.ordinal0() / 7 + 1), 2),
+        "AM" | "PM" => out.push_str(if time.hour() < 12 { "AM" } else { "PM" }),
+        "am" | "pm" => out.push_str(if time.hour() < 12 { "am" } else { "pm" }),
+        "TZ" => out.push_str(&time.format("%Z").to_string()),
+        "tz" => out.push_str(&time.format("%Z").to_string().to_lowercase()),
+        "OF" => {
+            let offset = time.offset().fix().local_minus_utc();
+            let sign = if offset < 0 { '-' } else { '+' };
+            let _ = write!(out, "{sign}{:02}", offset.abs() / 3_600);
+            if offset % 3_600 != 0 {
+                let _ = write!(out, ":{:02}", offset.abs() / 60 % 60);
+            }
+        }
+        name => {
+            let (full, width) = match name.to_ascii_uppercase().as_str() {
+                "MONTH" => (time.format("%B").to_string(), 9),
+                "DAY" => (time.format("%A").to_string(), 9),
+                "MON" => (time.format("%b").to_string(), 3),
+                _ => (time.format("%a").to_string(), 3),
+            };
+            let cased = match name {
+                name if name.chars().all(|c| c.is_ascii_uppercase()) => full.to_uppercase(),
+                name if name.chars().all(|c| c.is_ascii_lowercase()) => full.to_lowercase(),
+                _ => full,
+            };
+            let _ = match bare {
+                true => write!(out, "{cased}"),
+                false => write!(out, "{cased:width$}"),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_as_postgresql_writes_them() {
+        let text = |value: f64| {
+            let mut out = String::new();
+            write_float(value, &format!("{value:e}"), 15, &mut out);
+            out
+        };
+        for (value, expected) in [
+            (0.0, "0"),
+            (-1.5, "-1.5"),
+            (100.0, "100"),
+            (1e15, "1e+15"),
+            (123456789012345.0, "123456789012345"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (1.25e-7, "1.25e-07"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(text(value), expected);
+        }
+    }
+
+    #[test]
+    fn timestamps_show_the_sessions_zone() {
+        let text = |value: i64, zone: Option<Tz>| {
+            let mut out = String::new();
+            write_timestamp(value, 1_000_000, zone, &mut out);
+            out
+        };
+        assert_eq!(text(0, Some(Tz::UTC)), "1970-01-01 00:00:00+00");
+        assert_eq!(text(1_500_000, Some(Tz::Asia__Kolkata)), "1970-01-01 05:30:01.5+05:30");
+        assert_eq!(text(-1, None), "1969-12-31 23:59:59.999999");
+    }
+
+    #[test]
+    fn patterns() {
+        let time = NaiveDateTime::parse_from_str("2026-11-02 16:04:05.678901", "%Y-%m-%d %H:%M:%S%.f").unwrap();
+        let text = |pattern: &str| {
+            let mut out = String::new();
+            pattern_text(pattern, &time, Tz::UTC, &mut out);
+            out
+        };
+        assert_eq!(text("YYYY-MM-DD HH24:MI:SS.MS"), "2026-11-02 16:04:05.678");
+        assert_eq!(text("FMDD Mon YY, HH12 am"), "2 Nov 26, 04 pm");
+        assert_eq!(text("\"day\" DDD Day|"), "day 306 Monday   |");
+        assert_eq!(text("yyyy\"T\"q"), "2026T4");
+    }
+}

@@ -1,0 +1,68 @@
+//! What one execution of a query sees: the time it began, each vnode at one moment, the transaction's own writes.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use taospg_catalog::{Catalog, Database};
+use taospg_storage::{Change, StorageError, VnodeId, VnodeView};
+
+use crate::Session;
+use crate::engine::Engine;
+
+/// Travels to the scans inside the session's configuration, so that kept plans hold nothing of one execution.
+pub struct QueryContext {
+    engine: Arc<Engine>,
+    /// The transaction's `now()`: nanoseconds since 1970.
+    pub now_ns: i64,
+    /// Uncommitted changes of the transaction, for the vnodes that have any.
+    held: HashMap<u32, Vec<Change>>,
+    /// Each vnode is viewed once, so that every scan of one query sees the same rows.
+    views: Mutex<HashMap<u32, VnodeView>>,
+}
+
+impl QueryContext {
+    /// `databases`: those whose tables the query names.
+    pub fn new<'a>(session: &Session, databases: impl Iterator<Item = &'a Arc<Database>>) -> QueryContext {
+        let mut held = HashMap::new();
+        for vnode in databases.flat_map(|database| &database.vnodes) {
+            let changes = session.held(VnodeId(*vnode));
+            if !changes.is_empty() {
+                held.insert(*vnode, changes.to_vec());
+            }
+        }
+        QueryContext {
+            engine: session.engine().clone(),
+            now_ns: session.transaction_time_ns(),
+            held,
+            views: Mutex::new(HashMap::new()),
+        }
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        self.engine.catalog()
+    }
+
+    pub fn view(&self, vnode: u32) -> Result<VnodeView, StorageError> {
+        let mut views = self.views.lock();
+        if let Some(view) = views.get(&vnode) {
+            return Ok(view.clone());
+        }
+        let committed = self.engine.storage().view(VnodeId(vnode))?;
+        let view = match self.held.get(&vnode) {
+            Some(changes) => committed.with_pending(changes),
+            None => committed,
+        };
+        views.insert(vnode, view.clone());
+        Ok(view)
+    }
+}
+
+impl fmt::Debug for QueryContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryContext")
+            .field("now_ns", &self.now_ns)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,332 @@
+//! DataFusion's errors in PostgreSQL's words. Nothing internal reaches a client: what is not recognised becomes a short internal error and a log line.
+
+use arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, SchemaError};
+
+use crate::{ErrorKind, QueryError};
+
+/// What a failed plan or execution means to the client.
+pub fn translate(error: DataFusionError) -> QueryError {
+    match error {
+        DataFusionError::External(source) => external(source),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate(*inner),
+        DataFusionError::Shared(shared) => shared_error(&shared),
+        DataFusionError::Collection(mut errors) if !errors.is_empty() => translate(errors.swap_remove(0)),
+        DataFusionError::ArrowError(error, _) => arrow(*error),
+        DataFusionError::SchemaError(error, _) => schema(&error),
+        DataFusionError::ResourcesExhausted(problem) => {
+            QueryError::new(ErrorKind::OutOfMemory, "out of memory for this query")
+                .with_detail(first_line(&problem))
+                .with_hint("narrow the query, or raise query_memory_bytes")
+        }
+        DataFusionError::NotImplemented(problem) => {
+            QueryError::new(ErrorKind::FeatureNotSupported, lower(&first_line(&problem)))
+        }
+        DataFusionError::Plan(problem) | DataFusionError::Configuration(problem) => planning(&problem),
+        DataFusionError::Execution(problem) => execution(&problem),
+        DataFusionError::SQL(error, _) => {
+            QueryError::new(ErrorKind::SyntaxError, lower(&first_line(&error.to_string())))
+        }
+        DataFusionError::IoError(error) => {
+            QueryError::new(ErrorKind::IoError, format!("cannot spill to disk: {error}"))
+        }
+        other => internal(&other.strip_backtrace()),
+    }
+}
+
+/// Wraps an error of ours for its way through DataFusion.
+pub fn wrap(error: impl Into<QueryError>) -> DataFusionError {
+    DataFusionError::External(Box::new(error.into()))
+}
+
+fn external(source: Box<dyn std::error::Error + Send + Sync>) -> QueryError {
+    let source = match source.downcast::<QueryError>() {
+        Ok(error) => return *error,
+        Err(other) => other,
+    };
+    match source.downcast::<DataFusionError>() {
+        Ok(error) => translate(*error),
+        Err(other) => match other.downcast::<ArrowError>() {
+            Ok(error) => arrow(*error),
+            Err(other) => internal(&other.to_string()),
+        },
+    }
+}
+
+/// As [`translate`] where the error has several owners.
+fn shared_error(error: &DataFusionError) -> QueryError {
+    match error {
+        DataFusionError::External(source) => match source.downcast_ref::<QueryError>() {
+            Some(error) => error.clone(),
+            None => match source.downcast_ref::<DataFusionError>() {
+                Some(error) => shared_error(error),
+                None => internal(&source.to_string()),
+            },
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => shared_error(inner),
+        DataFusionError::Shared(inner) => shared_error(inner),
+        DataFusionError::ArrowError(error, _) => arrow_text(error),
+        DataFusionError::SchemaError(error, _) => schema(error),
+        DataFusionError::ResourcesExhausted(problem) => translate(DataFusionError::ResourcesExhausted(problem.clone())),
+        DataFusionError::NotImplemented(problem) => translate(DataFusionError::NotImplemented(problem.clone())),
+        DataFusionError::Plan(problem) => planning(problem),
+        DataFusionError::Execution(problem) => execution(problem),
+        other => internal(&other.strip_backtrace()),
+    }
+}
+
+fn arrow(error: ArrowError) -> QueryError {
+    match error {
+        ArrowError::ExternalError(source) => external(source),
+        other => arrow_text(&other),
+    }
+}
+
+fn arrow_text(error: &ArrowError) -> QueryError {
+    match error {
+        ArrowError::DivideByZero => QueryError::new(ErrorKind::DivisionByZero, "division by zero"),
+        ArrowError::ArithmeticOverflow(problem) => overflow(problem),
+        ArrowError::CastError(problem) | ArrowError::ParseError(problem) | ArrowError::ComputeError(problem) => {
+            cast(&first_line(problem))
+        }
+        ArrowError::InvalidArgumentError(problem) => cast(&first_line(problem)),
+        other => internal(&other.to_string()),
+    }
+}
+
+fn overflow(problem: &str) -> QueryError {
+    let message = if problem.contains("i64") || problem.contains("Int64") {
+        "bigint out of range"
+    } else if problem.contains("i16") || problem.contains("Int16") {
+        "smallint out of range"
+    } else {
+        "integer out of range"
+    };
+    QueryError::new(ErrorKind::NumericValueOutOfRange, message)
+}
+
+/// The text between the first pair of these quotes.
+fn quoted(text: &str, quote: char) -> Option<&str> {
+    let from = text.find(quote)? + quote.len_utf8();
+    let length = text[from..].find(quote)?;
+    Some(&text[from..from + length])
+}
+
+/// PostgreSQL's name for an Arrow type's.
+fn type_word(text: &str) -> &'static str {
+    for (arrow, name) in [
+        ("Int8", "smallint"),
+        ("Int16", "smallint"),
+        ("Int32", "integer"),
+        ("Int64", "bigint"),
+        ("Float32", "real"),
+        ("Float64", "double precision"),
+        ("Decimal", "numeric"),
+        ("Date", "date"),
+        ("Timestamp", "timestamp"),
+        ("Time", "time"),
+        ("Interval", "interval"),
+        ("Bool", "boolean"),
+        ("Utf8", "text"),
+    ] {
+        if text.contains(arrow) {
+            return name;
+        }
+    }
+    "this type"
+}
+
+fn cast(problem: &str) -> QueryError {
+    let lower_text = problem.to_ascii_lowercase();
+    if lower_text.contains("divide by zero") {
+        return QueryError::new(ErrorKind::DivisionByZero, "division by zero");
+    }
+    // "Cannot cast string 'abc' to value of Int32 type"
+    if lower_text.contains("string")
+        && let Some(value) = quoted(problem, '\'')
+    {
+        let target = problem.rsplit("to value of").next().unwrap_or(problem);
+        let kind = match type_word(target) {
+            "timestamp" | "date" | "time" | "interval" => ErrorKind::InvalidDatetimeFormat,
+            _ => ErrorKind::InvalidTextRepresentation,
+        };
+        return QueryError::new(
+            kind,
+            format!("invalid input syntax for type {}: \"{value}\"", type_word(target)),
+        );
+    }
+    if lower_text.contains("parsing timestamp") || lower_text.contains("parsing date") {
+        let value = quoted(problem, '\'')
+            .or_else(|| quoted(problem, '"'))
+            .unwrap_or_default();
+        return QueryError::new(
+            ErrorKind::InvalidDatetimeFormat,
+            format!("invalid input syntax for type timestamp: \"{value}\""),
+        );
+    }
+    // "Can't cast value 70000 to type Int16", "Overflow happened on: …", "70000 is too large to store in a Decimal128 …"
+    if lower_text.contains("can't cast value") || lower_text.contains("too large") || lower_text.contains("overflow") {
+        let target = problem.rsplit("to type").next().unwrap_or(problem);
+        return match type_word(target) {
+            "numeric" => QueryError::new(ErrorKind::NumericValueOutOfRange, "numeric field overflow"),
+            "this type" => overflow(problem),
+            name => QueryError::new(ErrorKind::NumericValueOutOfRange, format!("{name} out of range")),
+        };
+    }
+    if lower_text.contains("casting from") && lower_text.contains("not supported") {
+        return QueryError::new(ErrorKind::CannotCoerce, lower(problem));
+    }
+    QueryError::new(ErrorKind::InvalidParameterValue, lower(problem))
+}
+
+fn schema(error: &SchemaError) -> QueryError {
+    match error {
+        SchemaError::FieldNotFound { field, .. } => match &field.relation {
+            Some(relation) => QueryError::new(
+                ErrorKind::UndefinedColumn,
+                format!("column {}.{} does not exist", relation.table(), field.name),
+            ),
+            None => QueryError::new(
+                ErrorKind::UndefinedColumn,
+                format!("column \"{}\" does not exist", field.name),
+            ),
+        },
+        SchemaError::AmbiguousReference { field } => QueryError::new(
+            ErrorKind::AmbiguousColumn,
+            format!("column reference \"{}\" is ambiguous", field.name),
+        ),
+        SchemaError::DuplicateQualifiedField { qualifier, .. } => QueryError::new(
+            ErrorKind::SyntaxError,
+            format!("table name \"{}\" specified more than once", qualifier.table()),
+        ),
+        SchemaError::DuplicateUnqualifiedField { name } => QueryError::new(
+            ErrorKind::AmbiguousColumn,
+            format!("column reference \"{name}\" is ambiguous"),
+        ),
+    }
+}
+
+fn planning(problem: &str) -> QueryError {
+    let line = first_line(problem);
+    if line.starts_with("Invalid function") {
+        let name = quoted(&line, '\'').unwrap_or_default();
+        return QueryError::new(ErrorKind::UndefinedFunction, format!("function {name} does not exist"))
+            .with_hint("no function matches the given name; \\df lists what there is");
+    }
+    if line.contains("No function matches")
+        || line.contains("failed to match any signature")
+        || line.contains("does not support") && line.contains("argument")
+    {
+        let name = quoted(&line, '\'')
+            .unwrap_or(&line)
+            .split('(')
+            .next()
+            .unwrap_or_default()
+            .trim();
+        return QueryError::new(
+            ErrorKind::UndefinedFunction,
+            format!("function {name} does not exist for these argument types"),
+        )
+        .with_hint("no function matches the given name and argument types; you might need to add explicit type casts");
+    }
+    if line.contains("must be in GROUP BY") || line.contains("must appear in the GROUP BY") {
+        // Column in SELECT must be in GROUP BY or an aggregate function: While expanding wildcard, column "t.x" must appear …
+        let column = quoted(&line, '"').unwrap_or_default();
+        return QueryError::new(
+            ErrorKind::GroupingError,
+            format!("column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"),
+        );
+    }
+    if line.contains("table function") && line.contains("not found") {
+        let name = quoted(&line, '\'').unwrap_or_default();
+        return QueryError::new(ErrorKind::UndefinedFunction, format!("function {name} does not exist"));
+    }
+    if line.contains("Cannot coerce")
+        || line.contains("Cannot infer common")
+        || line.contains("is not a boolean")
+        || line.contains("non-boolean")
+        || line.contains("type_coercion")
+    {
+        return operator(&line);
+    }
+    if line.contains("Placeholder") && line.contains("type") {
+        return QueryError::new(ErrorKind::IndeterminateDatatype, lower(&line));
+    }
+    if line.contains("Projections require unique expression names") || line.contains("duplicate") {
+        return QueryError::new(ErrorKind::DuplicateColumn, lower(&line));
+    }
+    QueryError::new(ErrorKind::SyntaxError, lower(&line))
+}
+
+/// `Cannot infer common argument type for comparison operation Int64 = Timestamp(…)`.
+fn operator(line: &str) -> QueryError {
+    QueryError::new(
+        ErrorKind::UndefinedFunction,
+        format!("operator does not exist for these types: {}", lower(line)),
+    )
+    .with_hint("no operator matches the given argument types; you might need to add explicit type casts")
+}
+
+fn execution(problem: &str) -> QueryError {
+    let line = first_line(problem);
+    let lower_line = line.to_ascii_lowercase();
+    if lower_line.contains("divide by zero") || lower_line.contains("division by zero") {
+        return QueryError::new(ErrorKind::DivisionByZero, "division by zero");
+    }
+    if lower_line.contains("overflow") {
+        return overflow(&line);
+    }
+    if lower_line.contains("scalar subquery") || lower_line.contains("more than one row") {
+        return QueryError::new(
+            ErrorKind::InvalidParameterValue,
+            "more than one row returned by a subquery used as an expression",
+        );
+    }
+    QueryError::new(ErrorKind::InvalidParameterValue, lower(&line))
+}
+
+fn internal(problem: &str) -> QueryError {
+    tracing::error!(problem, "a query failed inside the planner");
+    QueryError::new(ErrorKind::InternalError, "this query cannot be executed")
+        .with_hint("the server's log says why; a simpler form of the query may work")
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim().to_string()
+}
+
+/// With a small first letter, unless the first word is all capitals.
+fn lower(text: &str) -> String {
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {
+            first.to_lowercase().chain([second]).chain(chars).collect()
+        }
+        _ => text.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn casts_name_the_value() {
+        let error = arrow(ArrowError::CastError(
+            "Cannot cast string 'abc' to value of Int32 type".into(),
+        ));
+        assert_eq!(error.kind, ErrorKind::InvalidTextRepresentation);
+        assert_eq!(error.message, "invalid input syntax for type integer: \"abc\"");
+        let error = arrow(ArrowError::CastError("Can't cast value 70000 to type Int16".into()));
+        assert_eq!(error.kind, ErrorKind::NumericValueOutOfRange);
+        assert_eq!(error.message, "smallint out of range");
+        assert_eq!(arrow(ArrowError::DivideByZero).kind, ErrorKind::DivisionByZero);
+    }
+
+    #[test]
+    fn errors_of_ours_come_back_whole() {
+        let error = QueryError::new(ErrorKind::UndefinedTable, "relation \"x\" does not exist").with_position(15);
+        let back = translate(DataFusionError::Context("while".into(), Box::new(wrap(error))));
+        assert_eq!((back.kind, back.position), (ErrorKind::UndefinedTable, Some(15)));
+    }
+}

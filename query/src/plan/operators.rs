@@ -1,0 +1,61 @@
+//! Operators as PostgreSQL types them, where DataFusion decides otherwise.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
+
+use crate::functions;
+
+/// DataFusion's hook for operators.
+#[derive(Debug)]
+pub struct PgOperators;
+
+impl ExprPlanner for PgOperators {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> DfResult<PlannerResult<RawBinaryExpr>> {
+        let RawBinaryExpr { op, left, right } = expr;
+        let (left, right) = (narrow(left), narrow(right));
+        let scaling = matches!(op, BinaryOperator::Multiply | BinaryOperator::Divide);
+        if scaling {
+            let interval =
+                |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Interval(_) | DataType::Duration(_)));
+            let scale = |interval: Expr, factor: Expr, divide: bool| {
+                let function: Arc<ScalarUDF> = functions::interval_scale(divide);
+                PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(
+                    function,
+                    vec![interval, factor],
+                )))
+            };
+            if interval(&left) {
+                return Ok(scale(left, right, op == BinaryOperator::Divide));
+            }
+            if op == BinaryOperator::Multiply && interval(&right) {
+                return Ok(scale(right, left, false));
+            }
+        }
+        Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
+    }
+
+    /// `extract(field from time)` and `date_part` are one function.
+    fn plan_extract(&self, args: Vec<Expr>) -> DfResult<PlannerResult<Vec<Expr>>> {
+        let function = functions::date_part();
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(
+            function, args,
+        ))))
+    }
+}
+
+/// An integer literal that fits is an `integer`, as PostgreSQL reads it; DataFusion makes all of them `bigint`.
+fn narrow(expr: Expr) -> Expr {
+    match expr {
+        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) => match i32::try_from(value) {
+            Ok(value) => Expr::Literal(ScalarValue::Int32(Some(value)), metadata),
+            Err(_) => Expr::Literal(ScalarValue::Int64(Some(value)), metadata),
+        },
+        other => other,
+    }
+}

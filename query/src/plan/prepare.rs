@@ -1,0 +1,305 @@
+//! Preparing and executing a query.
+
+use std::sync::Arc;
+
+use datafusion::common::{DFSchema, ParamValues};
+use datafusion::datasource::source_as_provider;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast::{self, visit_expressions};
+use taospg_catalog::Database;
+
+use super::context::QueryContext;
+use super::names::shown;
+use super::resolve::{Names, Relations};
+use super::table::{SeriesTable, Source};
+use super::{PreparedQuery, errors, explain, parameters, resolve, rewrite};
+use crate::pg_type;
+use crate::{ErrorKind, Parameter, QueryError, ResultField, RowSet, Session};
+
+/// What a prepared query keeps.
+pub struct Kept {
+    /// Analyzed, not optimized: the optimizer folds `now()` and parameters.
+    plan: LogicalPlan,
+    databases: Vec<Arc<Database>>,
+    explain: Option<explain::Kind>,
+}
+
+pub async fn prepare(
+    session: &Session,
+    statement: &ast::Statement,
+    client_types: &[u32],
+) -> Result<PreparedQuery, QueryError> {
+    let (query, explain) = explain::unwrap(statement)?;
+    let planned = match plan(session, query.clone(), client_types).await {
+        Ok(planned) => planned,
+        Err(error) => return Err(located(error, statement)),
+    };
+    let fields = match explain {
+        Some(_) => explain::fields(),
+        None => result_fields(&planned.plan),
+    };
+    let kept = Kept {
+        plan: planned.plan,
+        databases: planned.databases,
+        explain,
+    };
+    Ok(PreparedQuery {
+        parameter_types: planned.parameter_types.into(),
+        fields: fields.into(),
+        kept: Arc::new(kept),
+    })
+}
+
+/// A statement made into a logical plan.
+pub struct Planned {
+    pub plan: LogicalPlan,
+    pub parameter_types: Vec<u32>,
+    pub databases: Vec<Arc<Database>>,
+}
+
+async fn plan(session: &Session, mut statement: ast::Statement, client_types: &[u32]) -> Result<Planned, QueryError> {
+    crate::system::rewrite(&mut statement)?;
+    let relations = resolve::relations(session, &statement).await?;
+    plan_with(session, statement, client_types, &relations)
+}
+
+/// Plans with relations already looked up.
+pub fn plan_with(
+    session: &Session,
+    mut statement: ast::Statement,
+    client_types: &[u32],
+    relations: &Relations,
+) -> Result<Planned, QueryError> {
+    let mentioned = rewrite::mentioned(&statement);
+    let mut oids = parameters::declared(&statement, client_types)?;
+    rewrite::rewrite(&mut statement, relations, &mentioned)?;
+    let databases = databases(relations);
+    let context = Arc::new(QueryContext::new(session, databases.iter()));
+    let state = session.engine().planner().state(session.settings().time_zone, context);
+    let names = Names::new(session, &state, relations, &mentioned);
+    let mut plan = logical(&names, statement.clone(), &oids)?;
+    if oids.contains(&0) {
+        parameters::infer(&plan, &mut oids)?;
+        plan = logical(&names, statement, &oids)?;
+    }
+    check(&plan)?;
+    let plan = state
+        .analyzer()
+        .execute_and_check(plan, state.config_options(), |_, _| {})
+        .map_err(errors::translate)?;
+    Ok(Planned {
+        plan,
+        parameter_types: oids,
+        databases,
+    })
+}
+
+/// The databases whose tables are named, each once.
+fn databases(relations: &Relations) -> Vec<Arc<Database>> {
+    let mut databases: Vec<Arc<Database>> = Vec::new();
+    for named in relations.tables.values() {
+        if !databases.iter().any(|database| database.oid == named.database.oid) {
+            databases.push(named.database.clone());
+        }
+    }
+    databases
+}
+
+fn logical(names: &Names<'_>, statement: ast::Statement, oids: &[u32]) -> Result<LogicalPlan, QueryError> {
+    let planner = sql_planner(names);
+    let mut context = PlannerContext::new().with_prepare_param_data_types(parameters::fields(oids));
+    planner
+        .sql_statement_to_plan_with_context(statement, &mut context)
+        .map_err(errors::translate)
+}
+
+pub fn sql_planner<'a, 'b>(names: &'a Names<'b>) -> SqlToRel<'a, Names<'b>> {
+    let options = ParserOptions::new()
+        .with_enable_ident_normalization(true)
+        .with_support_varchar_with_length(true)
+        .with_map_string_types_to_utf8view(true)
+        // As PostgreSQL: NULLs are larger than every value.
+        .with_default_null_ordering(NullOrdering::NullsMax);
+    SqlToRel::new_with_options(names, options)
+}
+
+/// Refuses what reaches beyond reading: SELECT INTO, COPY, SET …
+fn check(plan: &LogicalPlan) -> Result<(), QueryError> {
+    match plan {
+        LogicalPlan::Ddl(_) | LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_) => {
+            Err(QueryError::new(
+                ErrorKind::FeatureNotSupported,
+                "a query can only read; SELECT INTO is not supported",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where the statement says what the error is about.
+fn located(error: QueryError, statement: &ast::Statement) -> QueryError {
+    if error.position.is_some() {
+        return error;
+    }
+    let wanted = match error.kind {
+        ErrorKind::UndefinedColumn
+        | ErrorKind::AmbiguousColumn
+        | ErrorKind::UndefinedFunction
+        | ErrorKind::GroupingError => quoted(&error.message),
+        _ => None,
+    };
+    let Some(name) = wanted else {
+        return error;
+    };
+    let mut start = None;
+    let _: std::ops::ControlFlow<()> = visit_expressions(statement, |expr| {
+        let found = match expr {
+            ast::Expr::Identifier(ident) if super::names::folded(ident) == name => Some(ident.span.start),
+            ast::Expr::CompoundIdentifier(idents) => match (idents.first(), idents.last()) {
+                (Some(first), Some(last)) if super::names::folded(last) == name => Some(first.span.start),
+                _ => None,
+            },
+            ast::Expr::Function(function) => match function.name.0.last().and_then(|part| part.as_ident()) {
+                Some(ident) if super::names::folded(ident) == name => Some(ident.span.start),
+                _ => None,
+            },
+            _ => None,
+        };
+        if found.is_some() && start.is_none() {
+            start = found;
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    match start {
+        Some(start) => error.with_location(start),
+        None => error,
+    }
+}
+
+/// The name that a message is about: in quotes, or the last part of `column t.x`.
+fn quoted(message: &str) -> Option<String> {
+    if let Some(from) = message.find('"') {
+        let rest = &message[from + 1..];
+        return rest
+            .find('"')
+            .map(|end| rest[..end].rsplit('.').next().unwrap_or_default().to_string());
+    }
+    let rest = message
+        .strip_prefix("column ")
+        .or_else(|| message.strip_prefix("function "))?;
+    let word = rest.split([' ', '(']).next()?;
+    word.rsplit('.').next().map(str::to_string)
+}
+
+/// The columns that RowDescription tells.
+pub fn result_fields(plan: &LogicalPlan) -> Vec<ResultField> {
+    let schema: &DFSchema = plan.schema();
+    schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(index, field)| {
+            let type_oid = pg_type::field_oid(field);
+            let origin = origin(plan, index).filter(|(column, _, _)| column.sql_type.oid() == type_oid);
+            ResultField {
+                name: shown(field.name()).to_string(),
+                type_oid,
+                type_modifier: origin
+                    .as_ref()
+                    .map_or(-1, |(column, _, _)| column.sql_type.type_modifier()),
+                table_oid: origin.as_ref().map_or(0, |(_, table, _)| *table),
+                attnum: origin.map_or(0, |(_, _, attnum)| attnum),
+            }
+        })
+        .collect()
+}
+
+/// The catalog column that an output column is, unchanged: column, table OID, attnum.
+fn origin(plan: &LogicalPlan, index: usize) -> Option<(taospg_catalog::Column, u32, i16)> {
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let mut expr = projection.expr.get(index)?;
+            while let Expr::Alias(alias) = expr {
+                expr = &alias.expr;
+            }
+            let Expr::Column(column) = expr else {
+                return None;
+            };
+            origin(
+                &projection.input,
+                projection.input.schema().maybe_index_of_column(column)?,
+            )
+        }
+        LogicalPlan::Filter(node) => origin(&node.input, index),
+        LogicalPlan::Sort(node) => origin(&node.input, index),
+        LogicalPlan::Limit(node) => origin(&node.input, index),
+        LogicalPlan::SubqueryAlias(node) => origin(&node.input, index),
+        LogicalPlan::Distinct(Distinct::All(input)) => origin(input, index),
+        LogicalPlan::TableScan(scan) => {
+            let provider = source_as_provider(&scan.source).ok()?;
+            let table = provider.downcast_ref::<SeriesTable>()?;
+            let index = scan
+                .projection
+                .as_ref()
+                .map_or(Some(index), |columns| columns.get(index).copied())?;
+            let source = table.sources.get(index).copied()?;
+            let column = table.column(source)?;
+            // The OID of the table that was named: of a child its own.
+            let oid = table.child.map_or(table.table.oid, |child| child.oid);
+            let shown = table.child.is_none() || !matches!(source, Source::Tag(_));
+            let attnum = i16::try_from(column.attnum).ok().filter(|_| shown)?;
+            Some((column.clone(), oid, attnum))
+        }
+        _ => None,
+    }
+}
+
+pub async fn execute(
+    prepared: &PreparedQuery,
+    session: &Session,
+    parameters: &[Parameter],
+) -> Result<RowSet, QueryError> {
+    let kept = &prepared.kept;
+    let zone = session.settings().time_zone;
+    let values = parameters::values(&prepared.parameter_types, parameters, zone)?;
+    let context = Arc::new(QueryContext::new(session, kept.databases.iter()));
+    let state = session.engine().planner().state(zone, context);
+    let physical = physical(&state, kept.plan.clone(), values, !prepared.parameter_types.is_empty()).await?;
+    let stream = match kept.explain {
+        Some(kind) => explain::run(kind, physical, &state).await?,
+        None => run(physical, &state)?,
+    };
+    Ok(RowSet {
+        fields: prepared.fields.clone(),
+        schema: stream.schema(),
+        stream,
+        tag: if kept.explain.is_some() { "EXPLAIN" } else { "SELECT" },
+    })
+}
+
+/// Optimizes a logical plan with its parameters filled in.
+pub async fn physical(
+    state: &SessionState,
+    plan: LogicalPlan,
+    values: ParamValues,
+    parametrised: bool,
+) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+    let plan = match parametrised {
+        true => plan.replace_params_with_values(&values).map_err(errors::translate)?,
+        false => plan,
+    };
+    let optimized = state.optimize(&plan).map_err(errors::translate)?;
+    let planner = state.query_planner().clone();
+    planner
+        .create_physical_plan(&optimized, state)
+        .await
+        .map_err(errors::translate)
+}
+
+pub fn run(plan: Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<SendableRecordBatchStream, QueryError> {
+    execute_stream(plan, state.task_ctx()).map_err(errors::translate)
+}

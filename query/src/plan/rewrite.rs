@@ -1,0 +1,471 @@
+//! A statement's tree made ready for DataFusion's planner: names of results, `*`, and spellings that it does not know.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use datafusion::common::TableReference;
+use datafusion::sql::planner::object_name_to_table_reference;
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, DataType, DuplicateTreatment, ExcludeSelectItem, Expr, Fetch, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, JoinConstraint, JoinOperator, LimitClause,
+    ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
+    UnaryOperator, Value, VisitMut, VisitorMut, WildcardAdditionalOptions, visit_expressions,
+};
+
+use super::names::{folded, name_items};
+use super::resolve::{Named, Relations};
+use super::table::{self, TBNAME};
+use crate::{ErrorKind, QueryError};
+
+/// Every identifier in the statement's expressions, folded: what decides which pseudo-columns its tables have.
+pub fn mentioned(statement: &ast::Statement) -> HashSet<String> {
+    let mut found = HashSet::new();
+    let _: ControlFlow<()> = visit_expressions(statement, |expr| {
+        match expr {
+            Expr::Identifier(ident) => {
+                found.insert(folded(ident));
+            }
+            Expr::CompoundIdentifier(idents) => found.extend(idents.last().map(folded)),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    // JOIN … USING (tbname) is no expression.
+    if statement.to_string().contains("USING(") {
+        found.insert(TBNAME.to_string());
+    }
+    found
+}
+
+/// Rewrites the statement in place.
+pub fn rewrite(
+    statement: &mut ast::Statement,
+    relations: &Relations,
+    mentioned: &HashSet<String>,
+) -> Result<(), QueryError> {
+    let mut rewriter = Rewriter {
+        tables: &relations.tables,
+        mentioned,
+        scopes: Vec::new(),
+        depth: 0,
+    };
+    match VisitMut::visit(statement, &mut rewriter) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(*error),
+    }
+}
+
+struct Rewriter<'a> {
+    tables: &'a HashMap<TableReference, Named>,
+    mentioned: &'a HashSet<String>,
+    /// The time column of the innermost SELECT's table, qualified, for `first(x)` and `last(x)`.
+    scopes: Vec<Option<Expr>>,
+    /// Queries around the current one.
+    depth: usize,
+}
+
+impl VisitorMut for Rewriter<'_> {
+    type Break = Box<QueryError>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        self.depth += 1;
+        fetch_as_limit(query);
+        self.scopes.push(match query.body.as_ref() {
+            SetExpr::Select(select) => self.time_column(select),
+            _ => None,
+        });
+        match query.body.as_mut() {
+            SetExpr::Values(values) => {
+                for row in &mut values.rows {
+                    row.content.iter_mut().for_each(narrow_literal);
+                }
+            }
+            body => {
+                let outermost = self.depth == 1;
+                self.prepare_selects(body, outermost);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Self::Break> {
+        self.depth -= 1;
+        self.scopes.pop();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        self.scopes.push(self.time_column(select));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, _: &mut Select) -> ControlFlow<Self::Break> {
+        self.scopes.pop();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        // `public.meters` is `meters` in the rest of the statement.
+        if let TableFactor::Table {
+            name,
+            alias: alias @ None,
+            args: None,
+            ..
+        } = factor
+            && name.0.len() > 1
+            && let Some(last) = name.0.last().and_then(|part| part.as_ident())
+        {
+            *alias = Some(TableAlias {
+                explicit: true,
+                name: last.clone(),
+                columns: Vec::new(),
+                at: None,
+            });
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        match expr {
+            Expr::Function(function) => match self.function(function) {
+                Ok(None) => {}
+                Ok(Some(other)) => *expr = other,
+                Err(error) => return ControlFlow::Break(Box::new(error)),
+            },
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                let args = [time_zone.as_ref().clone(), timestamp.as_ref().clone()];
+                *expr = call("timezone", args);
+            }
+            Expr::Collate { expr: inner, .. } => *expr = Expr::Nested(inner.clone()),
+            Expr::AnyOp {
+                left,
+                compare_op: BinaryOperator::Eq,
+                right,
+                ..
+            } if !matches!(right.as_ref(), Expr::Subquery(_)) => {
+                *expr = call("any_equal", [left.as_ref().clone(), right.as_ref().clone()]);
+            }
+            Expr::AllOp {
+                left,
+                compare_op: BinaryOperator::NotEq,
+                right,
+            } if !matches!(right.as_ref(), Expr::Subquery(_)) => {
+                let equal = call("any_equal", [left.as_ref().clone(), right.as_ref().clone()]);
+                *expr = Expr::UnaryOp {
+                    op: UnaryOperator::Not,
+                    expr: Box::new(equal),
+                };
+            }
+            // schema.table.column
+            Expr::CompoundIdentifier(idents) if idents.len() == 3 => {
+                idents.remove(0);
+            }
+            Expr::Case {
+                conditions,
+                else_result,
+                ..
+            } => {
+                conditions.iter_mut().for_each(|when| narrow_literal(&mut when.result));
+                else_result.iter_mut().for_each(|other| narrow_literal(other));
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Rewriter<'_> {
+    fn prepare_selects(&self, body: &mut SetExpr, outermost: bool) {
+        match body {
+            SetExpr::Select(select) => self.prepare_select(select, outermost),
+            SetExpr::SetOperation { left, right, .. } => {
+                self.prepare_selects(left, outermost);
+                self.prepare_selects(right, outermost);
+            }
+            _ => {}
+        }
+    }
+
+    fn prepare_select(&self, select: &mut Select, outermost: bool) {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
+                && is_integer(expr)
+            {
+                let name = match item {
+                    SelectItem::ExprWithAlias { .. } => None,
+                    _ => Some(()),
+                };
+                // The cast would name the column after its type.
+                if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                    narrow_literal(expr);
+                    if name.is_some() {
+                        *expr = Expr::UnaryOp {
+                            op: UnaryOperator::Plus,
+                            expr: Box::new(expr.clone()),
+                        };
+                    }
+                }
+            }
+        }
+        let starred = self.expand_stars(select);
+        name_items(&mut select.projection, &starred, outermost);
+    }
+
+    /// Lets `*` leave out pseudo-columns; returns the names that it brings in, as far as they are known.
+    fn expand_stars(&self, select: &mut Select) -> HashSet<String> {
+        let mut starred = HashSet::new();
+        let has_star = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        if !select.projection.iter().any(has_star) {
+            return starred;
+        }
+        let factors: Vec<(Option<String>, Option<&Named>)> = select
+            .from
+            .iter()
+            .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
+            .map(|factor| (alias_of(factor), self.named(factor)))
+            .collect();
+        let merged = select
+            .from
+            .iter()
+            .flat_map(|from| &from.joins)
+            .any(|join| merges_columns(&join.join_operator));
+        let hidden = |named: Option<&Named>| {
+            named
+                .map(|named| table::hidden(named, self.mentioned))
+                .unwrap_or_default()
+        };
+        let visible = |named: &Named| -> Vec<String> {
+            let all = named.table.declared();
+            let tags = named.child.is_some().then_some(&named.table.tags);
+            let is_tag = |name: &str| tags.is_some_and(|tags| tags.iter().any(|tag| tag.name == name));
+            all.iter()
+                .filter(|column| !is_tag(&column.name))
+                .map(|column| column.name.clone())
+                .collect()
+        };
+        let mut items = Vec::with_capacity(select.projection.len());
+        for item in std::mem::take(&mut select.projection) {
+            match item {
+                SelectItem::Wildcard(options) => {
+                    starred.extend(factors.iter().filter_map(|(_, named)| *named).flat_map(visible));
+                    let any_hidden = factors.iter().any(|(_, named)| !hidden(*named).is_empty());
+                    let all_aliased = factors.iter().all(|(alias, _)| alias.is_some());
+                    if !any_hidden {
+                        items.push(SelectItem::Wildcard(options));
+                    } else if factors.len() == 1 || merged || !all_aliased {
+                        let names = factors.iter().flat_map(|(_, named)| hidden(*named)).collect();
+                        items.push(SelectItem::Wildcard(without(options, names)));
+                    } else {
+                        for (alias, named) in &factors {
+                            let name =
+                                ObjectName::from(vec![Ident::with_quote('"', alias.clone().unwrap_or_default())]);
+                            let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
+                            let options = without(options.clone(), hidden(*named).into_iter().collect());
+                            items.push(SelectItem::QualifiedWildcard(kind, options));
+                        }
+                    }
+                }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                    let alias = name.0.last().and_then(|part| part.as_ident()).map(folded);
+                    let named = factors
+                        .iter()
+                        .find(|(other, _)| *other == alias)
+                        .and_then(|(_, named)| *named);
+                    starred.extend(named.into_iter().flat_map(visible));
+                    let options = without(options, hidden(named).into_iter().collect());
+                    items.push(SelectItem::QualifiedWildcard(
+                        SelectItemQualifiedWildcardKind::ObjectName(name),
+                        options,
+                    ));
+                }
+                other => items.push(other),
+            }
+        }
+        select.projection = items;
+        starred
+    }
+
+    fn named(&self, factor: &TableFactor) -> Option<&Named> {
+        match factor {
+            TableFactor::Table { name, args: None, .. } => {
+                let reference = object_name_to_table_reference(name.clone(), true).ok()?;
+                self.tables.get(&reference)
+            }
+            _ => None,
+        }
+    }
+
+    /// The time column of the first time-series table in FROM.
+    fn time_column(&self, select: &Select) -> Option<Expr> {
+        let factors = select
+            .from
+            .iter()
+            .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
+        for factor in factors {
+            if let (Some(alias), Some(named)) = (alias_of(factor), self.named(factor)) {
+                let time = &named.table.time_column().name;
+                let parts = vec![Ident::with_quote('"', alias), Ident::with_quote('"', time)];
+                return Some(Expr::CompoundIdentifier(parts));
+            }
+        }
+        None
+    }
+
+    /// `first(x)` and its like get the time column as second argument.
+    fn function(&self, function: &mut Function) -> Result<Option<Expr>, QueryError> {
+        let Some(ident) = function.name.0.last().and_then(|part| part.as_ident()) else {
+            return Ok(None);
+        };
+        let name = folded(ident);
+        let start = ident.span.start;
+        let FunctionArguments::List(list) = &mut function.args else {
+            return Ok(None);
+        };
+        match name.as_str() {
+            "first" | "last" | "last_row" if list.args.len() == 1 && function.over.is_none() => {
+                let Some(Some(time)) = self.scopes.last() else {
+                    let message = format!("{name}(value) needs a table with a time column in FROM");
+                    return Err(QueryError::new(ErrorKind::UndefinedFunction, message)
+                        .with_hint(format!("name the time as second argument: {name}(value, time)"))
+                        .with_location(start));
+                };
+                list.args
+                    .push(FunctionArg::Unnamed(FunctionArgExpr::Expr(time.clone())));
+                let known = match name.as_str() {
+                    "first" => "first_known",
+                    "last" => "last_known",
+                    other => other,
+                };
+                function.name = ObjectName::from(vec![Ident::new(known)]);
+            }
+            "spread" if list.args.len() == 1 => {
+                let named = |name: &str| {
+                    let mut function = function.clone();
+                    function.name = ObjectName::from(vec![Ident::new(name)]);
+                    Box::new(Expr::Function(function))
+                };
+                return Ok(Some(Expr::Nested(Box::new(Expr::BinaryOp {
+                    left: named("max"),
+                    op: BinaryOperator::Minus,
+                    right: named("min"),
+                }))));
+            }
+            "coalesce" | "greatest" | "least" => {
+                for arg in &mut list.args {
+                    if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg {
+                        narrow_literal(expr);
+                    }
+                }
+            }
+            // One row for each value: the same as without.
+            "max" | "min" if list.duplicate_treatment == Some(DuplicateTreatment::Distinct) => {
+                list.duplicate_treatment = None;
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+}
+
+fn alias_of(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { name, alias, .. } => match alias {
+            Some(alias) => Some(folded(&alias.name)),
+            None => name.0.last().and_then(|part| part.as_ident()).map(folded),
+        },
+        TableFactor::Derived { alias, .. } => alias.as_ref().map(|alias| folded(&alias.name)),
+        _ => None,
+    }
+}
+
+fn merges_columns(operator: &JoinOperator) -> bool {
+    let constraint = match operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint) => constraint,
+        _ => return false,
+    };
+    matches!(constraint, JoinConstraint::Using(_) | JoinConstraint::Natural)
+}
+
+fn without(mut options: WildcardAdditionalOptions, names: HashSet<String>) -> WildcardAdditionalOptions {
+    if !names.is_empty() && options.opt_exclude.is_none() && options.opt_except.is_none() {
+        let names = names
+            .into_iter()
+            .map(|name| ObjectName::from(vec![Ident::with_quote('"', name)]));
+        options.opt_exclude = Some(ExcludeSelectItem::Multiple(names.collect()));
+    }
+    options
+}
+
+/// FETCH FIRST n ROWS ONLY is LIMIT n.
+fn fetch_as_limit(query: &mut Query) {
+    if let Some(Fetch {
+        with_ties: false,
+        percent: false,
+        quantity,
+    }) = &query.fetch
+    {
+        let one = || Expr::Value(Value::Number("1".into(), false).into());
+        let limit = quantity.clone().unwrap_or_else(one);
+        match &mut query.limit_clause {
+            Some(LimitClause::LimitOffset { limit: slot @ None, .. }) => *slot = Some(limit),
+            None => {
+                query.limit_clause = Some(LimitClause::LimitOffset {
+                    limit: Some(limit),
+                    offset: None,
+                    limit_by: Vec::new(),
+                })
+            }
+            Some(_) => return,
+        }
+        query.fetch = None;
+    }
+}
+
+fn is_integer(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if digits.parse::<i32>().is_ok()),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => is_integer(expr),
+        _ => false,
+    }
+}
+
+/// An integer literal that fits becomes an `integer`, as PostgreSQL reads it.
+fn narrow_literal(expr: &mut Expr) {
+    if is_integer(expr) {
+        *expr = Expr::Cast {
+            kind: ast::CastKind::DoubleColon,
+            expr: Box::new(expr.clone()),
+            data_type: DataType::Int4(None),
+            array: false,
+            format: None,
+        };
+    }
+}
+
+/// A call of one of our functions.
+pub fn call<const N: usize>(name: &str, args: [Expr; N]) -> Expr {
+    let arg = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.into_iter().map(arg).collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}

@@ -1,0 +1,250 @@
+//! Tag predicates: evaluated on the catalog's tag columns, chunk by chunk, into the series to read, before any file is touched.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray, UInt32Array, new_null_array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::prep_null_mask_filter;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::Result as DfResult;
+use datafusion::common::cast::as_boolean_array;
+use datafusion::physical_plan::PhysicalExpr;
+use taospg_catalog::{Catalog, ChildChunk, Children, TableKind};
+use taospg_storage::SeriesId;
+
+use super::table::{SeriesTable, Source};
+
+/// The series of one vnode that a query reads.
+#[derive(Clone, Debug)]
+pub struct VnodeSeries {
+    pub vnode: u32,
+    /// Ascending, each with its slot among the supertable's children (0 for a plain table). Empty with `all`.
+    pub series: Arc<[(u32, u32)]>,
+    /// Every series of the family, and nobody asks which is which.
+    pub all: bool,
+}
+
+/// What a tag predicate left.
+pub struct Selection {
+    pub vnodes: Vec<VnodeSeries>,
+    /// Where names and tags of slots are looked up; `None` for a plain table.
+    pub children: Option<Children>,
+    /// Series taken, and there were.
+    pub taken: u64,
+    pub of: u64,
+}
+
+/// Evaluates `predicate` (over the table's schema, tags and `tbname` only). `needs_children`: tags or names are part of the result.
+pub fn select(
+    table: &SeriesTable,
+    catalog: &Catalog,
+    predicate: Option<&Arc<dyn PhysicalExpr>>,
+    needs_children: bool,
+) -> DfResult<Selection> {
+    if table.table.kind == TableKind::Plain {
+        return select_plain(table, predicate);
+    }
+    let Some(children) = catalog.children(table.table.oid) else {
+        return Ok(Selection {
+            vnodes: Vec::new(),
+            children: None,
+            taken: 0,
+            of: 0,
+        });
+    };
+    let of = catalog.children_count(table.table.oid);
+    if predicate.is_none() && !needs_children && table.child.is_none() {
+        let vnodes = table.database.vnodes.iter().map(|vnode| VnodeSeries {
+            vnode: *vnode,
+            series: Arc::new([]),
+            all: true,
+        });
+        return Ok(Selection {
+            vnodes: vnodes.collect(),
+            children: Some(children),
+            taken: of,
+            of,
+        });
+    }
+    let mut slots: Vec<u32> = Vec::new();
+    match table.child {
+        Some(child) => {
+            let chunk_rows = chunk_rows(&children);
+            let (chunk, row) = (child.slot as usize / chunk_rows, child.slot as usize % chunk_rows);
+            if let Some(part) = children.chunks.get(chunk) {
+                let keep = evaluate(table, part, predicate, Some(row))?;
+                if keep.value(0) && row < part.alive.len() && part.alive.value(row) {
+                    slots.push(child.slot);
+                }
+            }
+        }
+        None => {
+            let chunk_rows = chunk_rows(&children);
+            for (chunk, part) in children.chunks.iter().enumerate() {
+                let keep = evaluate(table, part, predicate, None)?;
+                let first = chunk * chunk_rows;
+                slots.extend((&keep & &part.alive).set_indices().map(|row| (first + row) as u32));
+            }
+        }
+    }
+    let taken = slots.len() as u64;
+    let mut vnodes: Vec<(u32, Vec<(u32, u32)>)> =
+        table.database.vnodes.iter().map(|vnode| (*vnode, Vec::new())).collect();
+    for slot in slots {
+        let Some(series) = series_of(&children, slot) else {
+            continue;
+        };
+        match vnodes.iter_mut().find(|(vnode, _)| *vnode == series.vnode) {
+            Some((_, list)) => list.push((series.series, slot)),
+            None => vnodes.push((series.vnode, vec![(series.series, slot)])),
+        }
+    }
+    let vnodes = vnodes
+        .into_iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(vnode, mut list)| {
+            // Slots and series are both given in order of creation: nearly always sorted already.
+            if !list.is_sorted() {
+                list.sort_unstable();
+            }
+            VnodeSeries {
+                vnode,
+                series: list.into(),
+                all: false,
+            }
+        });
+    Ok(Selection {
+        vnodes: vnodes.collect(),
+        children: Some(children),
+        taken,
+        of,
+    })
+}
+
+fn select_plain(table: &SeriesTable, predicate: Option<&Arc<dyn PhysicalExpr>>) -> DfResult<Selection> {
+    let name: ArrayRef = Arc::new(StringViewArray::from_iter_values([table.table.name.as_str()]));
+    let keep = match predicate {
+        None => true,
+        Some(predicate) => {
+            let batch = tag_batch(table, 1, |source| (source == Source::Name).then(|| name.clone()))?;
+            truths(predicate, &batch)?.value(0)
+        }
+    };
+    let series = table.table.series.filter(|_| keep);
+    let vnodes = series.map(|series| VnodeSeries {
+        vnode: series.vnode,
+        series: Arc::new([(series.series, 0)]),
+        all: false,
+    });
+    Ok(Selection {
+        taken: u64::from(keep),
+        of: 1,
+        vnodes: vnodes.into_iter().collect(),
+        children: None,
+    })
+}
+
+/// Which rows of a chunk the predicate holds for; of one row only where `row` says so.
+fn evaluate(
+    table: &SeriesTable,
+    chunk: &ChildChunk,
+    predicate: Option<&Arc<dyn PhysicalExpr>>,
+    row: Option<usize>,
+) -> DfResult<BooleanBuffer> {
+    let rows = row.map_or(chunk.names.len(), |_| 1);
+    let Some(predicate) = predicate else {
+        return Ok(BooleanBuffer::new_set(rows));
+    };
+    let batch = tag_batch(table, rows, |source| {
+        let column = match source {
+            Source::Tag(index) => chunk.tags.get(index)?,
+            Source::Name => &chunk.names,
+            _ => return None,
+        };
+        Some(match row {
+            Some(row) if row < column.len() => column.slice(row, 1),
+            Some(_) => new_null_array(column.data_type(), 1),
+            None => column.clone(),
+        })
+    })?;
+    truths(predicate, &batch)
+}
+
+/// A batch with the table's schema: `values` for tags and names, nulls for columns that the predicate does not look at.
+fn tag_batch(table: &SeriesTable, rows: usize, values: impl Fn(Source) -> Option<ArrayRef>) -> DfResult<RecordBatch> {
+    use datafusion::catalog::TableProvider;
+    let schema = table.schema();
+    let nullable: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone().with_nullable(true))
+        .collect();
+    let columns = table
+        .sources
+        .iter()
+        .zip(schema.fields())
+        .map(|(source, field)| values(*source).unwrap_or_else(|| new_null_array(field.data_type(), rows)))
+        .collect();
+    let schema = Arc::new(arrow::datatypes::Schema::new(nullable));
+    Ok(RecordBatch::try_new(schema, columns)?)
+}
+
+fn truths(predicate: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> DfResult<BooleanBuffer> {
+    let value = predicate.evaluate(batch)?.into_array(batch.num_rows())?;
+    let truths: &BooleanArray = as_boolean_array(&value)?;
+    Ok(match truths.null_count() {
+        0 => truths.values().clone(),
+        _ => prep_null_mask_filter(truths).values().clone(),
+    })
+}
+
+/// Rows of every chunk but the last, which alone may be shorter.
+pub fn chunk_rows(children: &Children) -> usize {
+    children.chunks.first().map_or(1, |chunk| chunk.names.len()).max(1)
+}
+
+fn series_of(children: &Children, slot: u32) -> Option<taospg_catalog::SeriesRef> {
+    let rows = chunk_rows(children);
+    let chunk = children.chunks.get(slot as usize / rows)?;
+    chunk.series.get(slot as usize % rows).copied()
+}
+
+/// Names or tags of slots: one value for each.
+pub fn values(
+    children: &Children,
+    source: Source,
+    data_type: &arrow::datatypes::DataType,
+    slots: &[u32],
+) -> DfResult<ArrayRef> {
+    let rows = chunk_rows(children);
+    let column = |chunk: &Arc<ChildChunk>| match source {
+        Source::Tag(index) => chunk.tags.get(index).cloned(),
+        _ => Some(chunk.names.clone()),
+    };
+    let place = |slot: u32| (slot as usize / rows, slot as usize % rows);
+    // One chunk is the usual case, and needs no gathering from several.
+    if let Some(first) = slots.first()
+        && slots.iter().all(|slot| place(*slot).0 == place(*first).0)
+        && let Some(array) = children.chunks.get(place(*first).0).and_then(column)
+    {
+        let indices = UInt32Array::from_iter_values(slots.iter().map(|slot| place(*slot).1 as u32));
+        return Ok(arrow::compute::take(&array, &indices, None)?);
+    }
+    // A tag added after the children were made may be missing from old chunks.
+    let arrays: Vec<ArrayRef> = children
+        .chunks
+        .iter()
+        .map(|chunk| column(chunk).unwrap_or_else(|| new_null_array(data_type, chunk.names.len())))
+        .collect();
+    let arrays: Vec<&dyn Array> = arrays.iter().map(|array| array.as_ref()).collect();
+    let places: Vec<(usize, usize)> = slots.iter().map(|slot| place(*slot)).collect();
+    Ok(arrow::compute::interleave(&arrays, &places)?)
+}
+
+/// As storage wants it.
+pub fn series_set(series: &VnodeSeries) -> taospg_storage::SeriesSet {
+    match series.all {
+        true => taospg_storage::SeriesSet::All,
+        false => taospg_storage::SeriesSet::List(series.series.iter().map(|(series, _)| SeriesId(*series)).collect()),
+    }
+}
