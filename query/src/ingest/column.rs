@@ -1,0 +1,754 @@
+//! A column that grows value by value, and PostgreSQL's assignment casts into it.
+//!
+//! The builders are Arrow's own: a finished column moves its values into the array without a copy.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder,
+    Float64Builder, Int16Builder, Int32Builder, Int64Builder, PrimitiveArray, StringViewBuilder,
+};
+use arrow::buffer::{NullBuffer, ScalarBuffer};
+use arrow::datatypes::{
+    ArrowTimestampType, DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+};
+use taospg_catalog::{Precision, SqlType};
+
+use super::datum::{Datum, ValueError};
+use super::number::{self, NumericType, invalid_syntax, shown};
+use super::time::TimeReader;
+use crate::{ErrorKind, QueryError};
+
+type Result<T> = std::result::Result<T, ValueError>;
+
+/// What text a column takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TextRule {
+    Any,
+    /// Characters at most.
+    Varchar(u32),
+    /// Characters at most; trailing spaces are not kept.
+    Char(u32),
+    Json,
+}
+
+pub enum ColumnBuilder {
+    Boolean(BooleanBuilder),
+    SmallInt(Int16Builder),
+    Integer(Int32Builder),
+    BigInt(Int64Builder),
+    Real(Float32Builder),
+    Double(Float64Builder),
+    Numeric(Decimal128Builder, NumericType),
+    Text(StringViewBuilder, TextRule),
+    Bytea(BinaryViewBuilder),
+    /// In the database's unit.
+    Time {
+        values: Int64Builder,
+        zoned: bool,
+        precision: Precision,
+    },
+    Date(Date32Builder),
+}
+
+/// The same call on whichever builder it is.
+macro_rules! each {
+    ($self:expr, $builder:ident => $call:expr) => {
+        match $self {
+            ColumnBuilder::Boolean($builder) => $call,
+            ColumnBuilder::SmallInt($builder) => $call,
+            ColumnBuilder::Integer($builder) => $call,
+            ColumnBuilder::BigInt($builder) => $call,
+            ColumnBuilder::Real($builder) => $call,
+            ColumnBuilder::Double($builder) => $call,
+            ColumnBuilder::Numeric($builder, _) => $call,
+            ColumnBuilder::Text($builder, _) => $call,
+            ColumnBuilder::Bytea($builder) => $call,
+            ColumnBuilder::Time { values: $builder, .. } => $call,
+            ColumnBuilder::Date($builder) => $call,
+        }
+    };
+}
+
+impl ColumnBuilder {
+    pub fn new(sql_type: &SqlType, precision: Precision) -> ColumnBuilder {
+        let text = |rule| ColumnBuilder::Text(StringViewBuilder::with_capacity(0), rule);
+        match *sql_type {
+            SqlType::Boolean => ColumnBuilder::Boolean(BooleanBuilder::with_capacity(0)),
+            SqlType::SmallInt => ColumnBuilder::SmallInt(Int16Builder::with_capacity(0)),
+            SqlType::Integer => ColumnBuilder::Integer(Int32Builder::with_capacity(0)),
+            SqlType::BigInt => ColumnBuilder::BigInt(Int64Builder::with_capacity(0)),
+            SqlType::Real => ColumnBuilder::Real(Float32Builder::with_capacity(0)),
+            SqlType::Double => ColumnBuilder::Double(Float64Builder::with_capacity(0)),
+            SqlType::Numeric { precision, scale } => ColumnBuilder::Numeric(
+                Decimal128Builder::with_capacity(0).with_data_type(DataType::Decimal128(precision, scale)),
+                NumericType { precision, scale },
+            ),
+            SqlType::Text => text(TextRule::Any),
+            SqlType::Varchar(length) => text(TextRule::Varchar(length)),
+            SqlType::Char(length) => text(TextRule::Char(length)),
+            SqlType::Jsonb => text(TextRule::Json),
+            SqlType::Bytea => ColumnBuilder::Bytea(BinaryViewBuilder::with_capacity(0)),
+            SqlType::Timestamptz | SqlType::Timestamp => ColumnBuilder::Time {
+                values: Int64Builder::with_capacity(0),
+                zoned: *sql_type == SqlType::Timestamptz,
+                precision,
+            },
+            SqlType::Date => ColumnBuilder::Date(Date32Builder::with_capacity(0)),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        use arrow::array::ArrayBuilder;
+        each!(self, builder => builder.len())
+    }
+
+    #[inline]
+    pub fn push_null(&mut self) {
+        each!(self, builder => builder.append_null());
+    }
+
+    /// Nulls up to `rows`: for rows that did not name this column.
+    pub fn pad(&mut self, rows: usize) {
+        for _ in self.len()..rows {
+            self.push_null();
+        }
+    }
+
+    /// Bytes that `rows` rows of it take, without long texts.
+    pub fn row_bytes(&self) -> usize {
+        match self {
+            ColumnBuilder::Boolean(_) => 1,
+            ColumnBuilder::SmallInt(_) => 2,
+            ColumnBuilder::Integer(_) | ColumnBuilder::Real(_) | ColumnBuilder::Date(_) => 4,
+            ColumnBuilder::BigInt(_) | ColumnBuilder::Double(_) | ColumnBuilder::Time { .. } => 8,
+            ColumnBuilder::Numeric(..) | ColumnBuilder::Text(..) | ColumnBuilder::Bytea(_) => 16,
+        }
+    }
+
+    /// Adds a value as PostgreSQL's assignment would.
+    #[inline]
+    pub fn push(&mut self, datum: Datum<'_>, times: &mut TimeReader) -> Result<()> {
+        match (&mut *self, datum) {
+            (_, Datum::Null) => self.push_null(),
+            (ColumnBuilder::Double(builder), Datum::Double(value)) => builder.append_value(value),
+            (ColumnBuilder::Double(builder), Datum::Integer(value)) => builder.append_value(value as f64),
+            (ColumnBuilder::BigInt(builder), Datum::Integer(value)) => builder.append_value(value),
+            (ColumnBuilder::Integer(builder), Datum::Integer(value)) => match i32::try_from(value) {
+                Ok(value) => builder.append_value(value),
+                Err(_) => return Err(type_range("integer")),
+            },
+            (ColumnBuilder::Double(builder), Datum::Decimal(decimal)) if let Some(value) = decimal.to_f64() => {
+                builder.append_value(value);
+            }
+            (ColumnBuilder::Real(builder), Datum::Decimal(decimal)) if let Some(value) = decimal.to_f32() => {
+                builder.append_value(value);
+            }
+            (ColumnBuilder::Real(builder), Datum::Real(value)) => builder.append_value(value),
+            (ColumnBuilder::Text(builder, rule), Datum::Text(text)) => push_text(builder, *rule, text)?,
+            (ColumnBuilder::Real(builder), Datum::Integer(value)) => builder.append_value(value as f32),
+            _ => self.push_other(datum, times)?,
+        }
+        Ok(())
+    }
+
+    fn push_other(&mut self, datum: Datum<'_>, times: &mut TimeReader) -> Result<()> {
+        match self {
+            ColumnBuilder::Boolean(builder) => builder.append_value(to_boolean(datum)?),
+            ColumnBuilder::SmallInt(builder) => builder.append_value(to_integer(datum, "smallint")?),
+            ColumnBuilder::Integer(builder) => builder.append_value(to_integer(datum, "integer")?),
+            ColumnBuilder::BigInt(builder) => builder.append_value(to_integer(datum, "bigint")?),
+            ColumnBuilder::Real(builder) => builder.append_value(to_f32(datum)?),
+            ColumnBuilder::Double(builder) => builder.append_value(to_f64(datum)?),
+            ColumnBuilder::Numeric(builder, numeric) => builder.append_value(to_numeric(datum, *numeric)?),
+            ColumnBuilder::Text(builder, rule) => push_as_text(builder, *rule, datum, times)?,
+            ColumnBuilder::Bytea(builder) => match datum {
+                Datum::Bytes(bytes) => builder.append_value(bytes),
+                Datum::Text(text) => builder.append_value(parse_bytea(text)?),
+                other => return Err(ValueError::Mismatch(other.type_name())),
+            },
+            ColumnBuilder::Time { values, zoned, .. } => values.append_value(to_time(datum, *zoned, times)?),
+            ColumnBuilder::Date(builder) => builder.append_value(match datum {
+                Datum::Date(days) => days,
+                Datum::Text(text) => times.parse_date(text)?,
+                Datum::Instant(time) => times.date_of(times.from_postgres_microseconds(time)?, true),
+                Datum::Clock(time) => times.date_of(times.from_postgres_microseconds(time)?, false),
+                Datum::Time(time) => times.date_of(time, true),
+                Datum::Reading(time) => times.date_of(time, false),
+                other => return Err(ValueError::Mismatch(other.type_name())),
+            }),
+        }
+        Ok(())
+    }
+
+    /// Adds a whole array of the column's Arrow type; texts are held to the column's rule.
+    pub fn append(&mut self, array: &ArrayRef) -> Result<()> {
+        let found = array.data_type().clone();
+        let wrong = || {
+            ValueError::Value(Box::new(QueryError::new(
+                ErrorKind::DatatypeMismatch,
+                format!("a value of Arrow type {found} came for another column"),
+            )))
+        };
+        match self {
+            ColumnBuilder::Boolean(builder) => builder.append_array(array.as_boolean_opt().ok_or_else(wrong)?),
+            ColumnBuilder::SmallInt(builder) => {
+                builder.append_array(array.as_primitive_opt::<Int16Type>().ok_or_else(wrong)?);
+            }
+            ColumnBuilder::Integer(builder) => {
+                builder.append_array(array.as_primitive_opt::<Int32Type>().ok_or_else(wrong)?);
+            }
+            ColumnBuilder::BigInt(builder) => {
+                builder.append_array(array.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?);
+            }
+            ColumnBuilder::Real(builder) => {
+                builder.append_array(array.as_primitive_opt::<Float32Type>().ok_or_else(wrong)?);
+            }
+            ColumnBuilder::Double(builder) => {
+                builder.append_array(array.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?);
+            }
+            ColumnBuilder::Date(builder) => {
+                builder.append_array(array.as_primitive_opt::<Date32Type>().ok_or_else(wrong)?);
+            }
+            ColumnBuilder::Numeric(builder, numeric) => {
+                let values = array.as_primitive_opt::<Decimal128Type>().ok_or_else(wrong)?;
+                if values.data_type() != &DataType::Decimal128(numeric.precision, numeric.scale) {
+                    return Err(wrong());
+                }
+                builder.append_array(values);
+            }
+            ColumnBuilder::Text(builder, rule) => {
+                for text in array.as_string_view_opt().ok_or_else(wrong)? {
+                    match text {
+                        Some(text) => push_text(builder, *rule, text.as_bytes())?,
+                        None => builder.append_null(),
+                    }
+                }
+            }
+            ColumnBuilder::Bytea(builder) => builder.append_array(array.as_binary_view_opt().ok_or_else(wrong)?),
+            ColumnBuilder::Time { values, precision, .. } => {
+                let (units, nulls) = time_units(array, *precision).ok_or_else(wrong)?;
+                values.append_array(&PrimitiveArray::<Int64Type>::new(units, nulls));
+            }
+        }
+        Ok(())
+    }
+
+    /// The column as an array; the builder starts again empty.
+    pub fn finish(&mut self) -> ArrayRef {
+        match self {
+            ColumnBuilder::Boolean(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::SmallInt(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Integer(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::BigInt(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Real(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Double(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Numeric(builder, _) => Arc::new(builder.finish()),
+            ColumnBuilder::Text(builder, _) => Arc::new(builder.finish()),
+            ColumnBuilder::Bytea(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Date(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Time {
+                values,
+                zoned,
+                precision,
+            } => {
+                let (_, units, nulls) = values.finish().into_parts();
+                match precision {
+                    Precision::Millisecond => time_array::<TimestampMillisecondType>(units, nulls, *zoned),
+                    Precision::Microsecond => time_array::<TimestampMicrosecondType>(units, nulls, *zoned),
+                    Precision::Nanosecond => time_array::<TimestampNanosecondType>(units, nulls, *zoned),
+                }
+            }
+        }
+    }
+}
+
+fn time_array<T: ArrowTimestampType>(units: ScalarBuffer<i64>, nulls: Option<NullBuffer>, zoned: bool) -> ArrayRef {
+    Arc::new(PrimitiveArray::<T>::new(units, nulls).with_timezone_opt(zoned.then_some("UTC")))
+}
+
+/// The numbers of a timestamp array that has the database's unit.
+pub fn time_units(array: &ArrayRef, precision: Precision) -> Option<(ScalarBuffer<i64>, Option<NullBuffer>)> {
+    let values = match precision {
+        Precision::Millisecond => array.as_primitive_opt::<TimestampMillisecondType>()?.values().clone(),
+        Precision::Microsecond => array.as_primitive_opt::<TimestampMicrosecondType>()?.values().clone(),
+        Precision::Nanosecond => array.as_primitive_opt::<TimestampNanosecondType>()?.values().clone(),
+    };
+    Some((values, array.nulls().cloned()))
+}
+
+#[cold]
+fn type_range(type_name: &str) -> ValueError {
+    ValueError::Value(Box::new(QueryError::new(
+        ErrorKind::NumericValueOutOfRange,
+        format!("{type_name} out of range"),
+    )))
+}
+
+fn to_boolean(datum: Datum<'_>) -> Result<bool> {
+    match datum {
+        Datum::Boolean(value) => Ok(value),
+        Datum::Text(text) => Ok(parse_boolean(text)?),
+        other => Err(ValueError::Mismatch(other.type_name())),
+    }
+}
+
+fn to_integer<T: TryFrom<i64> + TryFrom<i128>>(datum: Datum<'_>, type_name: &str) -> Result<T> {
+    let value = match datum {
+        Datum::Integer(value) => i128::from(value),
+        Datum::Text(text) => return Ok(number::parse_integer(text, type_name)?),
+        Datum::Decimal(decimal) => i128::from(decimal.to_i64()),
+        Datum::Real(value) => round_float(f64::from(value), type_name)?,
+        Datum::Double(value) => round_float(value, type_name)?,
+        Datum::Number(_) | Datum::Numeric(..) => to_numeric(datum, WHOLE).map_err(|_| type_range(type_name))?,
+        other => return Err(ValueError::Mismatch(other.type_name())),
+    };
+    T::try_from(value).map_err(|_| type_range(type_name))
+}
+
+/// For rounding a numeric to whole numbers.
+const WHOLE: NumericType = NumericType {
+    precision: 38,
+    scale: 0,
+};
+
+/// To the nearest integer, halves to even, as PostgreSQL casts floats.
+fn round_float(value: f64, type_name: &str) -> Result<i128> {
+    // NaN and the infinities are beyond any bound; casts of such large floats saturate.
+    if !value.is_finite() || value.abs() >= 1e20 {
+        return Err(type_range(type_name));
+    }
+    Ok(value.round_ties_even() as i128)
+}
+
+fn to_f64(datum: Datum<'_>) -> Result<f64> {
+    Ok(match datum {
+        Datum::Double(value) => value,
+        Datum::Real(value) => f64::from(value),
+        Datum::Integer(value) => value as f64,
+        Datum::Decimal(decimal) => match decimal.to_f64() {
+            Some(value) => value,
+            None => number::parse_f64(format!("{}e-{}", decimal.mantissa, decimal.scale).as_bytes())?,
+        },
+        Datum::Number(text) => number::parse_f64(text.as_bytes())?,
+        Datum::Numeric(mantissa, exponent) => number::parse_f64(format!("{mantissa}e{exponent}").as_bytes())?,
+        Datum::Text(text) => number::parse_f64(text)?,
+        other => return Err(ValueError::Mismatch(other.type_name())),
+    })
+}
+
+fn to_f32(datum: Datum<'_>) -> Result<f32> {
+    Ok(match datum {
+        Datum::Real(value) => value,
+        Datum::Double(value) => {
+            let narrowed = value as f32;
+            if narrowed.is_infinite() && value.is_finite() {
+                return Err(type_range("real"));
+            }
+            narrowed
+        }
+        Datum::Integer(value) => value as f32,
+        Datum::Decimal(decimal) => match decimal.to_f32() {
+            Some(value) => value,
+            None => number::parse_f32(format!("{}e-{}", decimal.mantissa, decimal.scale).as_bytes())?,
+        },
+        Datum::Number(text) => number::parse_f32(text.as_bytes())?,
+        Datum::Numeric(mantissa, exponent) => number::parse_f32(format!("{mantissa}e{exponent}").as_bytes())?,
+        Datum::Text(text) => number::parse_f32(text)?,
+        other => return Err(ValueError::Mismatch(other.type_name())),
+    })
+}
+
+fn to_numeric(datum: Datum<'_>, numeric: NumericType) -> Result<i128> {
+    Ok(match datum {
+        Datum::Integer(value) => numeric.fit(i128::from(value), 0)?,
+        Datum::Decimal(decimal) => numeric.fit(i128::from(decimal.mantissa), -(decimal.scale as i32))?, // scale is at most 18
+        Datum::Number(text) => numeric.parse(text.as_bytes())?,
+        Datum::Numeric(mantissa, exponent) => numeric.fit(mantissa, exponent)?,
+        // PostgreSQL casts floats by way of their 15 or 6 significant digits.
+        Datum::Double(value) => numeric.parse(format!("{value:.14e}").as_bytes())?,
+        Datum::Real(value) => numeric.parse(format!("{value:.5e}").as_bytes())?,
+        Datum::Text(text) => numeric.parse(text)?,
+        other => return Err(ValueError::Mismatch(other.type_name())),
+    })
+}
+
+/// A time in the database's unit; whole numbers are in that unit already.
+pub fn to_time(datum: Datum<'_>, zoned: bool, times: &mut TimeReader) -> Result<i64> {
+    Ok(match datum {
+        Datum::Text(text) => times.parse(text, zoned)?,
+        Datum::Integer(value) => value,
+        Datum::Instant(microseconds) => {
+            let time = times.from_postgres_microseconds(microseconds)?;
+            if zoned { time } else { times.shift_zone(time, false) }
+        }
+        Datum::Clock(microseconds) => {
+            let time = times.from_postgres_microseconds(microseconds)?;
+            if zoned { times.shift_zone(time, true) } else { time }
+        }
+        Datum::Time(time) => {
+            if zoned {
+                time
+            } else {
+                times.shift_zone(time, false)
+            }
+        }
+        Datum::Reading(time) => {
+            if zoned {
+                times.shift_zone(time, true)
+            } else {
+                time
+            }
+        }
+        Datum::Date(days) => times.from_date(days, zoned)?,
+        other => return Err(ValueError::Mismatch(other.type_name())),
+    })
+}
+
+/// PostgreSQL's spellings: `t`, `yes`, `on`, `1` and their beginnings.
+fn parse_boolean(text: &[u8]) -> std::result::Result<bool, Box<QueryError>> {
+    let word = text.trim_ascii().to_ascii_lowercase();
+    let begins = |full: &[u8], least: usize| word.len() >= least && full.starts_with(&word);
+    if begins(b"true", 1) || begins(b"yes", 1) || begins(b"on", 2) || word == b"1" {
+        Ok(true)
+    } else if begins(b"false", 1) || begins(b"no", 1) || begins(b"off", 2) || word == b"0" {
+        Ok(false)
+    } else {
+        Err(invalid_syntax("boolean", text))
+    }
+}
+
+/// Text that is UTF-8 and has no zero byte, which PostgreSQL's clients could not be told.
+pub fn valid_text(text: &[u8]) -> std::result::Result<&str, Box<QueryError>> {
+    let invalid = |at: usize, length: usize| {
+        let bytes: Vec<String> = text[at..at + length]
+            .iter()
+            .map(|byte| format!("0x{byte:02x}"))
+            .collect();
+        Box::new(QueryError::new(
+            ErrorKind::CharacterNotInRepertoire,
+            format!("invalid byte sequence for encoding \"UTF8\": {}", bytes.join(" ")),
+        ))
+    };
+    let valid = std::str::from_utf8(text).map_err(|error| {
+        let at = error.valid_up_to();
+        let length = error.error_len().unwrap_or(text.len() - at);
+        invalid(at, length)
+    })?;
+    match text.iter().position(|byte| *byte == 0) {
+        Some(at) => Err(invalid(at, 1)),
+        None => Ok(valid),
+    }
+}
+
+#[inline]
+fn push_text(builder: &mut StringViewBuilder, rule: TextRule, text: &[u8]) -> Result<()> {
+    let text = valid_text(text)?;
+    let text = match rule {
+        TextRule::Any => text,
+        TextRule::Varchar(length) => limit(text, length, "character varying")?,
+        TextRule::Char(length) => limit(text.trim_end_matches(' '), length, "character")?,
+        TextRule::Json => {
+            serde_json::from_str::<serde_json::Value>(text).map_err(|error| {
+                Box::new(
+                    QueryError::new(
+                        ErrorKind::InvalidTextRepresentation,
+                        "invalid input syntax for type json",
+                    )
+                    .with_detail(error.to_string()),
+                )
+            })?;
+            text
+        }
+    };
+    builder
+        .try_append_value(text)
+        .map_err(|error| Box::new(QueryError::new(ErrorKind::ProgramLimitExceeded, error.to_string())))?;
+    Ok(())
+}
+
+/// The text if it has at most `length` characters; spaces past them are cut, as PostgreSQL does.
+fn limit<'a>(text: &'a str, length: u32, type_name: &str) -> std::result::Result<&'a str, Box<QueryError>> {
+    let length = length as usize;
+    if text.len() <= length {
+        return Ok(text); // no more characters than bytes
+    }
+    let Some((end, _)) = text.char_indices().nth(length) else {
+        return Ok(text);
+    };
+    if text[end..].bytes().all(|byte| byte == b' ') {
+        return Ok(&text[..end]);
+    }
+    Err(Box::new(QueryError::new(
+        ErrorKind::StringDataRightTruncation,
+        format!("value too long for type {type_name}({length})"),
+    )))
+}
+
+/// Numbers and other types where text is wanted.
+fn push_as_text(
+    builder: &mut StringViewBuilder,
+    rule: TextRule,
+    datum: Datum<'_>,
+    times: &mut TimeReader,
+) -> Result<()> {
+    if rule == TextRule::Json {
+        return Err(ValueError::Mismatch(datum.type_name()));
+    }
+    let text = match datum {
+        Datum::Boolean(value) => value.to_string(),
+        Datum::Integer(value) => value.to_string(),
+        Datum::Decimal(decimal) => decimal_text(i128::from(decimal.mantissa), decimal.scale as usize),
+        Datum::Number(text) => text.to_owned(),
+        Datum::Numeric(mantissa, exponent) if exponent <= 0 => decimal_text(mantissa, exponent.unsigned_abs() as usize),
+        Datum::Numeric(mantissa, exponent) => format!("{mantissa}{}", "0".repeat(exponent.unsigned_abs() as usize)),
+        Datum::Real(value) => value.to_string(),
+        Datum::Double(value) => value.to_string(),
+        Datum::Instant(time) => times.format(times.from_postgres_microseconds(time)?),
+        Datum::Time(time) | Datum::Reading(time) => times.format(time),
+        other => return Err(ValueError::Mismatch(other.type_name())),
+    };
+    push_text(builder, rule, text.as_bytes())
+}
+
+fn decimal_text(mantissa: i128, scale: usize) -> String {
+    let sign = if mantissa < 0 { "-" } else { "" };
+    let digits = format!("{:0>width$}", mantissa.unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    if scale == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction}")
+    }
+}
+
+/// `\x` and hexadecimal digits, or the escape form with `\\` and `\ooo`.
+fn parse_bytea(text: &[u8]) -> std::result::Result<Vec<u8>, Box<QueryError>> {
+    if let Some(digits) = text.strip_prefix(b"\\x") {
+        return parse_hex(digits);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        (rest, _) = match (first, tail) {
+            (b'\\', [b'\\', tail @ ..]) => (tail, bytes.push(b'\\')),
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..]) => {
+                (tail, bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0')))
+            }
+            (b'\\', _) => {
+                return Err(Box::new(QueryError::new(
+                    ErrorKind::InvalidTextRepresentation,
+                    "invalid input syntax for type bytea",
+                )));
+            }
+            (byte, tail) => (tail, bytes.push(*byte)),
+        };
+    }
+    Ok(bytes)
+}
+
+fn parse_hex(digits: &[u8]) -> std::result::Result<Vec<u8>, Box<QueryError>> {
+    let invalid = |message: String| Box::new(QueryError::new(ErrorKind::InvalidParameterValue, message));
+    let mut bytes = Vec::with_capacity(digits.len() / 2);
+    let mut high = None;
+    for byte in digits {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            byte if byte.is_ascii_whitespace() && high.is_none() => continue,
+            byte => return Err(invalid(format!("invalid hexadecimal digit: \"{}\"", shown(&[*byte])))),
+        };
+        match high.take() {
+            Some(high) => bytes.push(high << 4 | digit),
+            None => high = Some(digit),
+        }
+    }
+    match high {
+        Some(_) => Err(invalid("invalid hexadecimal data: odd number of digits".into())),
+        None => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono_tz::Tz;
+    use taospg_catalog::DatabaseOptions;
+
+    fn times() -> TimeReader {
+        TimeReader::new(&DatabaseOptions::default(), Tz::UTC, 1_760_000_000_000_000_000)
+    }
+
+    /// What one value becomes, or the error's kind and message.
+    fn put(sql_type: SqlType, datum: Datum<'_>) -> std::result::Result<String, (ErrorKind, String)> {
+        let mut column = ColumnBuilder::new(&sql_type, Precision::Microsecond);
+        match column.push(datum, &mut times()) {
+            Ok(()) => {
+                let array = column.finish();
+                Ok(arrow::util::display::array_value_to_string(&array, 0).unwrap())
+            }
+            Err(error) => {
+                let error = error.for_column("c", &sql_type.display_name());
+                Err((error.kind, error.message))
+            }
+        }
+    }
+
+    fn text(text: &str) -> Datum<'_> {
+        Datum::Text(text.as_bytes())
+    }
+
+    #[test]
+    fn values_are_assigned_as_postgres_does() {
+        let decimal = |mantissa, scale| Datum::Decimal(number::Decimal { mantissa, scale });
+        for (sql_type, datum, expected) in [
+            (SqlType::SmallInt, Datum::Integer(-7), "-7"),
+            (SqlType::Integer, decimal(25, 1), "3"),
+            (SqlType::Integer, Datum::Double(2.5), "2"),
+            (SqlType::BigInt, text(" 12 "), "12"),
+            (SqlType::Real, decimal(103, 1), "10.3"),
+            (SqlType::Double, Datum::Number("1e-3"), "0.001"),
+            (
+                SqlType::Numeric { precision: 8, scale: 2 },
+                Datum::Double(1.005),
+                "1.01",
+            ),
+            (
+                SqlType::Numeric { precision: 8, scale: 2 },
+                Datum::Numeric(12_345, -3),
+                "12.35",
+            ),
+            (SqlType::Text, Datum::Integer(7), "7"),
+            (SqlType::Text, decimal(-5, 2), "-0.05"),
+            (SqlType::Varchar(3), text("äöü  "), "äöü"),
+            (SqlType::Char(5), text("ab   "), "ab"),
+            (SqlType::Boolean, text(" YES"), "true"),
+            (SqlType::Boolean, text("of"), "false"),
+            (SqlType::Bytea, text("\\x0aFF"), "0aff"),
+            (SqlType::Bytea, text("a\\\\\\001"), "615c01"),
+            (SqlType::Jsonb, text("{\"a\": [1, null]}"), "{\"a\": [1, null]}"),
+            (SqlType::Date, text("2026-01-02"), "2026-01-02"),
+            (SqlType::Timestamptz, Datum::Instant(0), "2000-01-01T00:00:00Z"),
+            (SqlType::Timestamp, Datum::Date(1), "1970-01-02T00:00:00"),
+            (SqlType::Timestamptz, Datum::Integer(1_000_000), "1970-01-01T00:00:01Z"),
+        ] {
+            assert_eq!(put(sql_type, datum).as_deref(), Ok(expected), "{sql_type:?} {datum:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_in_the_words_of_postgres() {
+        use ErrorKind::*;
+        for (sql_type, datum, kind, message) in [
+            (
+                SqlType::SmallInt,
+                Datum::Integer(40_000),
+                NumericValueOutOfRange,
+                "smallint out of range",
+            ),
+            (
+                SqlType::Integer,
+                Datum::Integer(1 << 40),
+                NumericValueOutOfRange,
+                "integer out of range",
+            ),
+            (
+                SqlType::Integer,
+                Datum::Double(f64::NAN),
+                NumericValueOutOfRange,
+                "integer out of range",
+            ),
+            (
+                SqlType::Integer,
+                text("x"),
+                InvalidTextRepresentation,
+                "invalid input syntax for type integer: \"x\"",
+            ),
+            (
+                SqlType::Integer,
+                Datum::Boolean(true),
+                DatatypeMismatch,
+                "column \"c\" is of type integer but expression is of type boolean",
+            ),
+            (
+                SqlType::Boolean,
+                Datum::Integer(1),
+                DatatypeMismatch,
+                "column \"c\" is of type boolean but expression is of type integer",
+            ),
+            (
+                SqlType::Varchar(3),
+                text("abcd"),
+                StringDataRightTruncation,
+                "value too long for type character varying(3)",
+            ),
+            (
+                SqlType::Boolean,
+                text("o"),
+                InvalidTextRepresentation,
+                "invalid input syntax for type boolean: \"o\"",
+            ),
+            (
+                SqlType::Bytea,
+                text("\\xg0"),
+                InvalidParameterValue,
+                "invalid hexadecimal digit: \"g\"",
+            ),
+            (
+                SqlType::Bytea,
+                text("\\x0"),
+                InvalidParameterValue,
+                "invalid hexadecimal data: odd number of digits",
+            ),
+            (
+                SqlType::Bytea,
+                text("\\9"),
+                InvalidTextRepresentation,
+                "invalid input syntax for type bytea",
+            ),
+            (
+                SqlType::Jsonb,
+                text("{"),
+                InvalidTextRepresentation,
+                "invalid input syntax for type json",
+            ),
+            (
+                SqlType::Text,
+                Datum::Text(b"a\xff"),
+                CharacterNotInRepertoire,
+                "invalid byte sequence for encoding \"UTF8\": 0xff",
+            ),
+            (
+                SqlType::Text,
+                Datum::Text(b"a\0"),
+                CharacterNotInRepertoire,
+                "invalid byte sequence for encoding \"UTF8\": 0x00",
+            ),
+            (
+                SqlType::Real,
+                Datum::Double(1e300),
+                NumericValueOutOfRange,
+                "real out of range",
+            ),
+        ] {
+            assert_eq!(
+                put(sql_type, datum),
+                Err((kind, message.to_owned())),
+                "{sql_type:?} {datum:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn columns_named_late_are_padded_with_nulls() {
+        let mut column = ColumnBuilder::new(&SqlType::Integer, Precision::Microsecond);
+        column.pad(2);
+        column.push(Datum::Integer(5), &mut times()).unwrap();
+        column.pad(4);
+        let array = column.finish();
+        assert_eq!((array.len(), array.null_count()), (4, 3));
+        assert_eq!(column.len(), 0);
+    }
+}

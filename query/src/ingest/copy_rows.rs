@@ -1,0 +1,323 @@
+//! What all COPY formats share: what each field is, which series a row belongs to, and where an error happened.
+
+use datafusion::common::ScalarValue;
+use taospg_catalog::SeriesRef;
+use taospg_storage::Conflict;
+
+use super::accumulator::Accumulator;
+use super::column::{ColumnBuilder, valid_text};
+use super::datum::{Datum, ValueError, null_violation, oid};
+use super::names::Names;
+use super::number::shown;
+use super::target::{Field, TBNAME, Target};
+use super::time::TimeReader;
+use crate::{ErrorKind, QueryError};
+
+/// Rows that one COPY may hold in memory until it ends: it is all or nothing. Eight million rows of ten doubles fit.
+pub const COPY_BYTES_MAX: usize = 1 << 30;
+
+/// How a row's series is found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Route {
+    /// All rows go to one table.
+    Fixed(SeriesRef),
+    /// The field of this number names the table.
+    Named(usize),
+    /// By the tags.
+    Tagged,
+}
+
+/// The fields of one row as they came.
+pub trait RowSource {
+    /// The bytes of a field: equal bytes mean equal values. What stands for NULL differs from every value.
+    fn raw(&self, field: usize) -> &[u8];
+    /// The value of a field whose column has this type. `scratch` is for what needs unescaping.
+    fn datum<'s>(
+        &'s self,
+        field: usize,
+        type_oid: u32,
+        scratch: &'s mut Vec<u8>,
+    ) -> std::result::Result<Datum<'s>, Box<QueryError>>;
+}
+
+/// Where rows of a COPY gather.
+pub struct CopyRows {
+    pub target: Target,
+    pub fields: Vec<Field>,
+    /// Of each field.
+    pub not_null: Vec<bool>,
+    /// Of each field.
+    pub type_oids: Vec<u32>,
+    pub zoned_time: bool,
+    pub times: TimeReader,
+    route: Route,
+    /// Fields that are tags: their number and their place in the table's tags.
+    tag_fields: Vec<(usize, usize)>,
+    /// Columns that get their default in each row.
+    defaults: Vec<(Field, ScalarValue)>,
+    pub accumulator: Accumulator,
+    place: usize,
+    /// The raw name or tags of the row before, and its series: rows of one table often follow each other.
+    last_key: Vec<u8>,
+    last_series: Option<SeriesRef>,
+    key: Vec<u8>,
+    /// Rows so far.
+    pub count: u64,
+    /// The line being read, from 1.
+    pub line: u64,
+}
+
+impl CopyRows {
+    pub fn new(
+        target: Target,
+        fields: Vec<Field>,
+        route: Route,
+        times: TimeReader,
+        defaults: Vec<(Field, ScalarValue)>,
+    ) -> CopyRows {
+        let mut accumulator = Accumulator::default();
+        let place = accumulator
+            .families
+            .open(&target.table, target.database.options.precision, Conflict::ByVnode);
+        let tag = |(index, field): (usize, &Field)| match field {
+            Field::Tag(tag) => Some((index, *tag)),
+            _ => None,
+        };
+        CopyRows {
+            not_null: fields.iter().map(|field| target.not_null(*field)).collect(),
+            type_oids: fields.iter().map(|field| target.column(*field).1.oid()).collect(),
+            zoned_time: target.zoned_time(),
+            tag_fields: fields.iter().enumerate().filter_map(tag).collect(),
+            target,
+            fields,
+            times,
+            route,
+            defaults,
+            accumulator,
+            place,
+            last_key: Vec::new(),
+            last_series: None,
+            key: Vec::new(),
+            count: 0,
+            line: 0,
+        }
+    }
+
+    /// The columns of the open chunk, with the reader of times that they need beside.
+    #[inline]
+    pub fn columns(&mut self) -> (&mut [ColumnBuilder], &mut TimeReader) {
+        (&mut self.accumulator.families.rows(self.place).columns, &mut self.times)
+    }
+
+    /// Whether a raw name is that of the row before, so that it needs no reading.
+    #[inline]
+    pub fn last_name(&self) -> Option<&[u8]> {
+        (matches!(self.route, Route::Named(_)) && self.last_series.is_some()).then_some(self.last_key.as_slice())
+    }
+
+    /// All values of a row are in their columns: finds its series, and ends it.
+    #[inline]
+    pub fn end_row<S: RowSource>(
+        &mut self,
+        names: &mut dyn Names,
+        source: &S,
+        time: Option<i64>,
+    ) -> Result<(), QueryError> {
+        let Some(time) = time.or_else(|| self.default_time()) else {
+            let error = null_violation(&self.target.table.time_column().name, &self.target.table.name);
+            return Err(self.in_row(error));
+        };
+        if let Err(error) = self.times.check_row_time(time) {
+            return Err(self.in_column(*error, Field::Time, None));
+        }
+        let series = match self.route {
+            Route::Fixed(series) => series,
+            Route::Named(field) => self.named(names, source, field)?,
+            Route::Tagged => self.tagged(names, source)?,
+        };
+        let rows = self.accumulator.families.rows(self.place);
+        for (field, default) in &self.defaults {
+            if let Field::Metric(metric) = field {
+                let datum = Datum::from_scalar(default).unwrap_or(Datum::Null);
+                rows.columns[*metric].push(datum, &mut self.times).map_err(|error| {
+                    let (name, sql_type) = self.target.column(*field);
+                    error.for_column(name, &sql_type.display_name())
+                })?;
+            }
+        }
+        rows.end_row(series, time);
+        let full = rows.is_full();
+        self.count += 1;
+        if full {
+            self.close_chunk()?;
+        }
+        Ok(())
+    }
+
+    /// The default of the time, where the fields have none.
+    fn default_time(&mut self) -> Option<i64> {
+        let (_, default) = self.defaults.iter().find(|(field, _)| *field == Field::Time)?;
+        super::column::to_time(Datum::from_scalar(default)?, self.zoned_time, &mut self.times).ok()
+    }
+
+    fn close_chunk(&mut self) -> Result<(), QueryError> {
+        self.accumulator.families.close_if_full(self.place);
+        if self.accumulator.memory_bytes() > COPY_BYTES_MAX {
+            let error = QueryError::new(
+                ErrorKind::ProgramLimitExceeded,
+                format!("COPY holds more than {} MiB before its end", COPY_BYTES_MAX >> 20),
+            )
+            .with_hint("A COPY is all or nothing and waits in memory: split the data into several COPY commands.");
+            return Err(self.in_row(error));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn named<S: RowSource>(
+        &mut self,
+        names: &mut dyn Names,
+        source: &S,
+        field: usize,
+    ) -> Result<SeriesRef, QueryError> {
+        let raw = source.raw(field);
+        if let Some(series) = self.last_series
+            && self.last_key == raw
+        {
+            return Ok(series);
+        }
+        let mut scratch = std::mem::take(&mut self.key);
+        scratch.clear();
+        let name = source
+            .datum(field, oid::TEXT, &mut scratch)
+            .map_err(|error| self.in_column(*error, Field::TableName, Some(raw)))?;
+        let Datum::Text(name) = name else {
+            return Err(self.in_row(null_violation(TBNAME, &self.target.table.name)));
+        };
+        let name = valid_text(name).map_err(|error| self.in_column(*error, Field::TableName, Some(raw)))?;
+        let (target, tag_fields, times) = (&self.target, &self.tag_fields, &mut self.times);
+        let mut push_tags = |tags: &mut [ColumnBuilder]| push_tags(tags, tag_fields, source, target, times);
+        let series = self
+            .accumulator
+            .new_tables
+            .by_name(names, (&target.database, &target.table), name, &mut push_tags)
+            .map_err(|error| self.in_row(error))?;
+        self.key = scratch;
+        self.remember(raw, series);
+        Ok(series)
+    }
+
+    fn tagged<S: RowSource>(&mut self, names: &mut dyn Names, source: &S) -> Result<SeriesRef, QueryError> {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        for (field, _) in &self.tag_fields {
+            let raw = source.raw(*field);
+            key.extend_from_slice(&(raw.len() as u32).to_le_bytes());
+            key.extend_from_slice(raw);
+        }
+        let known = self.last_series.filter(|_| self.last_key == key);
+        let series = match known {
+            Some(series) => series,
+            None => {
+                let (target, tag_fields, times) = (&self.target, &self.tag_fields, &mut self.times);
+                let mut push_tags = |tags: &mut [ColumnBuilder]| push_tags(tags, tag_fields, source, target, times);
+                let series = self
+                    .accumulator
+                    .new_tables
+                    .by_tags(names, (&target.database, &target.table), &key, &mut push_tags)
+                    .map_err(|error| self.in_row(error))?;
+                self.remember(&key, series);
+                series
+            }
+        };
+        self.key = key;
+        Ok(series)
+    }
+
+    fn remember(&mut self, key: &[u8], series: SeriesRef) {
+        self.last_key.clear();
+        self.last_key.extend_from_slice(key);
+        self.last_series = Some(series);
+    }
+
+    /// A value was refused: with PostgreSQL's context line.
+    #[cold]
+    pub fn refused(&self, error: ValueError, index: usize, text: &[u8]) -> QueryError {
+        let field = self.fields.get(index).copied().unwrap_or(Field::Time);
+        let (name, sql_type) = self.target.column(field);
+        self.in_column(error.for_column(name, &sql_type.display_name()), field, Some(text))
+    }
+
+    /// Null where the column does not take it.
+    #[cold]
+    pub fn refused_null(&self, index: usize) -> QueryError {
+        let field = self.fields.get(index).copied().unwrap_or(Field::Time);
+        self.in_row(null_violation(self.target.column(field).0, &self.target.table.name))
+    }
+
+    #[cold]
+    pub fn in_column(&self, error: QueryError, field: Field, text: Option<&[u8]>) -> QueryError {
+        if error.context.is_some() {
+            return error;
+        }
+        let value = match text {
+            Some(text) => format!(": \"{}\"", shown(text)),
+            None => String::new(),
+        };
+        let column = self.target.column(field).0;
+        error.with_context(format!(
+            "COPY {}, line {}, column {column}{value}",
+            self.target.name, self.line
+        ))
+    }
+
+    #[cold]
+    pub fn in_row(&self, error: QueryError) -> QueryError {
+        if error.context.is_some() {
+            return error;
+        }
+        error.with_context(format!("COPY {}, line {}", self.target.name, self.line))
+    }
+
+    /// 22P04, with the row's text where there is one.
+    #[cold]
+    pub fn malformed(&self, message: impl Into<String>, row: Option<&[u8]>) -> QueryError {
+        let error = QueryError::new(ErrorKind::BadCopyFileFormat, message);
+        match row {
+            Some(row) => error.with_context(format!(
+                "COPY {}, line {}: \"{}\"",
+                self.target.name,
+                self.line,
+                shown(row)
+            )),
+            None => self.in_row(error),
+        }
+    }
+}
+
+/// The row's tags, for a table that is new.
+fn push_tags<S: RowSource>(
+    tags: &mut [ColumnBuilder],
+    tag_fields: &[(usize, usize)],
+    source: &S,
+    target: &Target,
+    times: &mut TimeReader,
+) -> Result<(), QueryError> {
+    let mut scratch = Vec::new();
+    for (field, tag) in tag_fields {
+        let (name, sql_type) = target.column(Field::Tag(*tag));
+        scratch.clear();
+        let datum = source
+            .datum(*field, sql_type.oid(), &mut scratch)
+            .map_err(|error| *error)?;
+        if matches!(datum, Datum::Null) && target.table.tags.get(*tag).is_some_and(|tag| tag.not_null) {
+            return Err(null_violation(name, &target.table.name));
+        }
+        if let Some(builder) = tags.get_mut(*tag) {
+            builder
+                .push(datum, times)
+                .map_err(|error| error.for_column(name, &sql_type.display_name()))?;
+        }
+    }
+    Ok(())
+}

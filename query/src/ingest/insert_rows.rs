@@ -1,0 +1,924 @@
+//! INSERT's rows: from tokens and parameters into the session's open columns.
+//!
+//! Preparing looks the tables up and says what each value is; executing only converts. A kept statement looks again when the catalog's
+//! definitions have changed. A row of a prepared INSERT costs a name probe and a push for each value: no plan, no allocation.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use datafusion::common::ScalarValue;
+use parking_lot::Mutex;
+use taospg_catalog::SeriesRef;
+use taospg_storage::Conflict;
+
+use super::accumulator::Accumulator;
+use super::column::{ColumnBuilder, to_time, valid_text};
+use super::datum::{Datum, ValueError, null_violation, oid};
+use super::insert::{Clause, Expression, Form, Insert, InsertStatement, OnConflict, Source, parameters_in};
+use super::insert_planned::{execute_query, prepare_query};
+use super::lexer::{Token, Value, position};
+use super::names::{CatalogNames, Names};
+use super::number;
+use super::target::{ColumnName, Field, Place, TBNAME, Target};
+use super::time::TimeReader;
+use crate::plan::PreparedQuery;
+use crate::{Engine, ErrorKind, Outcome, Parameter, QueryError, ResultField, Session};
+
+/// Rows wait in the session's open columns up to this size; then they are held, where the transaction's cap is watched.
+const ACCUMULATOR_BYTES_MAX: usize = 16 << 20;
+
+/// An INSERT with its targets and parameters known. Cheap to clone.
+#[derive(Clone)]
+pub struct PreparedInsert {
+    /// Type OID of each parameter.
+    pub parameter_types: Arc<[u32]>,
+    /// `None`: returns no rows.
+    pub fields: Option<Arc<[ResultField]>>,
+    inner: Arc<Insert>,
+    /// Tables as they were found last.
+    bound: Arc<Mutex<Arc<Bound>>>,
+}
+
+/// A statement's tables as the catalog has them.
+pub(super) struct Bound {
+    catalog_version: u64,
+    pub clauses: Vec<BoundClause>,
+    /// Of INSERT … SELECT.
+    pub query: Option<PreparedQuery>,
+}
+
+pub(super) struct BoundClause {
+    pub target: Target,
+    pub fields: Arc<[Field]>,
+    /// Of USING: the place of each of its values among the tags.
+    pub using: Option<Vec<usize>>,
+    pub conflict: Conflict,
+    /// Columns that rows leave to their defaults, with the SQL text.
+    pub defaults: Vec<(Field, String)>,
+    /// A column that every row leaves null and that may not be.
+    pub missing: Option<String>,
+    pub zoned_time: bool,
+}
+
+impl InsertStatement {
+    /// Looks the target up; parameters have the types of their columns where the client leaves it to us.
+    pub async fn prepare(&self, session: &Session, parameter_types: &[u32]) -> Result<PreparedInsert, QueryError> {
+        let inner = &self.inner;
+        let bound = inner.bind(session, parameter_types).await?;
+        let parameter_types = match &bound.query {
+            Some(query) => query.parameter_types.to_vec(),
+            None => inner.parameter_types(&bound, parameter_types)?,
+        };
+        Ok(PreparedInsert {
+            parameter_types: parameter_types.into(),
+            fields: None,
+            inner: Arc::clone(inner),
+            bound: Arc::new(Mutex::new(Arc::new(bound))),
+        })
+    }
+}
+
+impl Insert {
+    /// Positions of errors about names are bytes until here.
+    fn placed(&self, mut error: QueryError) -> QueryError {
+        error.position = error.position.map(|place| position(&self.text, place - 1));
+        error
+    }
+
+    async fn bind(&self, session: &Session, parameter_types: &[u32]) -> Result<Bound, QueryError> {
+        let mut bound = self.bind_clauses(session).map_err(|error| self.placed(error))?;
+        if let Some(Clause {
+            source: Source::Query(span),
+            columns,
+            ..
+        }) = self.clauses.first()
+            && let Some(clause) = bound.clauses.pop()
+        {
+            let text = &self.text[span.clone()];
+            let query = Box::pin(prepare_query(session, text, parameter_types)).await?;
+            bound
+                .clauses
+                .push(self.narrow(clause, query.fields.len(), columns.is_some())?);
+            bound.query = Some(query);
+        }
+        Ok(bound)
+    }
+
+    fn bind_clauses(&self, session: &Session) -> Result<Bound, QueryError> {
+        // Read before the tables: if one changes meanwhile, the next execution looks again.
+        let catalog_version = session.engine().catalog().version();
+        let mut clauses: Vec<BoundClause> = Vec::with_capacity(self.clauses.len());
+        for clause in &self.clauses {
+            let bound = self.bind_clause(session, clause, clauses.last())?;
+            clauses.push(bound);
+        }
+        Ok(Bound {
+            catalog_version,
+            clauses,
+            query: None,
+        })
+    }
+
+    fn bind_clause(
+        &self,
+        session: &Session,
+        clause: &Clause,
+        before: Option<&BoundClause>,
+    ) -> Result<BoundClause, QueryError> {
+        let target = match &clause.using {
+            None => clause.table.target(session)?,
+            Some(using) => clause.table.target_using(session, &using.supertable)?,
+        };
+        let using = match &clause.using {
+            None => None,
+            Some(using) => Some(tag_places(&target, using.tag_names.as_deref(), using.tags.len())?),
+        };
+        // Many clauses of one statement are usually alike.
+        let alike = before.filter(|before| {
+            Arc::ptr_eq(&before.target.table, &target.table)
+                && before.target.place == target.place
+                && clause.columns.is_none()
+                && before.is_whole()
+        });
+        let fields = match alike {
+            Some(before) => Arc::clone(&before.fields),
+            None => target.fields(clause.columns.as_deref())?.into(),
+        };
+        let bound = self.with_fields(target, fields, using)?;
+        match &clause.source {
+            Source::Values { width, .. } => self.narrow(bound, *width, clause.columns.is_some()),
+            Source::Query(_) => Ok(bound),
+        }
+    }
+
+    /// For rows of `width` values, which may be fewer than the columns unless those are listed.
+    fn narrow(&self, bound: BoundClause, width: usize, has_columns: bool) -> Result<BoundClause, QueryError> {
+        let refuse = |message: &str| Err(QueryError::new(ErrorKind::SyntaxError, message));
+        match width.cmp(&bound.fields.len()) {
+            Ordering::Equal => Ok(bound),
+            Ordering::Greater => refuse("INSERT has more expressions than target columns"),
+            Ordering::Less if has_columns => refuse("INSERT has more target columns than expressions"),
+            Ordering::Less => {
+                let fields = bound.fields.iter().copied().take(width).collect();
+                self.with_fields(bound.target, fields, bound.using)
+            }
+        }
+    }
+
+    fn with_fields(
+        &self,
+        target: Target,
+        fields: Arc<[Field]>,
+        using: Option<Vec<usize>>,
+    ) -> Result<BoundClause, QueryError> {
+        let defaults = target.defaults(&fields);
+        Ok(BoundClause {
+            defaults: defaults
+                .into_iter()
+                .map(|(field, text)| (field, text.to_owned()))
+                .collect(),
+            missing: target.missing(&fields).map(str::to_owned),
+            zoned_time: target.zoned_time(),
+            conflict: self.conflict(&target, &fields)?,
+            using,
+            fields,
+            target,
+        })
+    }
+
+    /// What ON CONFLICT asks for.
+    fn conflict(&self, target: &Target, fields: &[Field]) -> Result<Conflict, QueryError> {
+        let columns = match &self.conflict {
+            OnConflict::None => return Ok(Conflict::ByVnode),
+            OnConflict::DoNothing => return Ok(Conflict::Keep),
+            OnConflict::Update(columns) => columns,
+        };
+        let set = target.fields(Some(columns))?;
+        let named = fields.contains(&Field::TableName);
+        let refuse = |column: &str, why: &str| {
+            Err(QueryError::new(
+                ErrorKind::FeatureNotSupported,
+                format!("ON CONFLICT DO UPDATE cannot leave column \"{column}\" {why}"),
+            )
+            .with_hint("Set exactly the columns that are inserted, besides the key."))
+        };
+        for field in fields.iter().filter(|field| matches!(field, Field::Metric(_))) {
+            if !set.contains(field) {
+                return refuse(
+                    target.column(*field).0,
+                    "as it is: newer values win in all inserted columns",
+                );
+            }
+        }
+        for field in &set {
+            let column = target.column(*field).0;
+            match field {
+                Field::Metric(_) if !fields.contains(field) => {
+                    return refuse(column, "to a value that is not inserted");
+                }
+                Field::Tag(_) if named => return refuse(column, "changed: tags of a named table change by SET TAG"),
+                _ => {}
+            }
+        }
+        Ok(Conflict::Merge)
+    }
+
+    /// Types of parameters: the client's where it gave them, else those of the columns they go to.
+    fn parameter_types(&self, bound: &Bound, given: &[u32]) -> Result<Vec<u32>, QueryError> {
+        let mut types = given.to_vec();
+        types.resize(types.len().max(self.parameters), 0);
+        if self.parameters == 0 {
+            return Ok(types);
+        }
+        for (clause, bound) in self.clauses.iter().zip(&bound.clauses) {
+            let tags = bound.using.iter().flatten().map(|tag| Field::Tag(*tag));
+            if let Some(using) = &clause.using {
+                self.infer(&self.tokens[using.tags.clone()], tags, bound, &mut types);
+            }
+            if let Source::Values { tokens, width } = &clause.source {
+                for row in self.tokens[tokens.clone()].chunks(*width) {
+                    self.infer(row, bound.fields.iter().copied(), bound, &mut types);
+                }
+            }
+        }
+        match types.iter().position(|type_oid| *type_oid == 0) {
+            Some(index) => Err(QueryError::new(
+                ErrorKind::IndeterminateDatatype,
+                format!("could not determine data type of parameter ${}", index + 1),
+            )),
+            None => Ok(types),
+        }
+    }
+
+    fn infer(&self, tokens: &[Token], fields: impl Iterator<Item = Field>, bound: &BoundClause, types: &mut [u32]) {
+        let mut set = |number: usize, type_oid: u32| {
+            if let Some(known) = types.get_mut(number - 1)
+                && matches!(*known, 0 | oid::UNKNOWN)
+            {
+                *known = type_oid;
+            }
+        };
+        for (token, field) in tokens.iter().zip(fields) {
+            let column_oid = bound.target.column(field).1.oid();
+            match token.value() {
+                Value::Parameter(number) => set(number, column_oid),
+                Value::Expression(index) => {
+                    let Some(expression) = self.expressions.get(index) else {
+                        continue;
+                    };
+                    match &expression.form {
+                        Form::Typed { value, type_oid } => {
+                            if let Value::Parameter(number) = value.value() {
+                                set(number, *type_oid);
+                            }
+                        }
+                        Form::General => {
+                            for parameter in parameters_in(&self.text[expression.span.clone()]) {
+                                set(parameter.number, parameter.cast_oid.unwrap_or(column_oid));
+                            }
+                        }
+                        Form::Now { .. } => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn needs_planner(&self, bound: &Bound) -> bool {
+        self.has_default
+            || self
+                .expressions
+                .iter()
+                .any(|expression| expression.form == Form::General)
+            || bound.clauses.iter().any(|clause| !clause.defaults.is_empty())
+    }
+}
+
+/// Which tags the values of USING … TAGS are.
+fn tag_places(target: &Target, names: Option<&[ColumnName]>, values: usize) -> Result<Vec<usize>, QueryError> {
+    let tags = &target.table.tags;
+    let places: Vec<usize> = match names {
+        None => (0..tags.len()).collect(),
+        Some(names) => names
+            .iter()
+            .map(|(name, place)| {
+                tags.iter().position(|tag| tag.name == *name).ok_or_else(|| {
+                    let message = format!("tag \"{name}\" of supertable \"{}\" does not exist", target.table.name);
+                    let error = QueryError::new(ErrorKind::UndefinedColumn, message);
+                    place.map_or(error.clone(), |place| error.with_position(place))
+                })
+            })
+            .collect::<Result<_, _>>()?,
+    };
+    if places.len() != values {
+        return Err(QueryError::new(
+            ErrorKind::SyntaxError,
+            format!(
+                "TAGS has {values} values for {} tags of supertable \"{}\"",
+                places.len(),
+                target.table.name
+            ),
+        ));
+    }
+    Ok(places)
+}
+
+impl BoundClause {
+    /// Whether its fields are all columns in declared order.
+    fn is_whole(&self) -> bool {
+        let tags = if self.target.place == Place::Supertable {
+            self.target.table.tags.len()
+        } else {
+            0
+        };
+        self.fields.len() == self.target.table.columns.len() + tags && !self.fields.contains(&Field::TableName)
+    }
+}
+
+impl PreparedInsert {
+    /// Adds the rows to the session's accumulator.
+    pub async fn execute(&self, session: &mut Session, parameters: &[Parameter]) -> Result<Outcome, QueryError> {
+        if parameters.len() < self.parameter_types.len() {
+            return Err(QueryError::new(
+                ErrorKind::ProtocolViolation,
+                format!(
+                    "bind message supplies {} parameters, but the statement requires {}",
+                    parameters.len(),
+                    self.parameter_types.len()
+                ),
+            ));
+        }
+        let known = Arc::clone(&self.bound.lock());
+        let bound = if known.catalog_version == session.engine().catalog().version() {
+            known
+        } else {
+            Box::pin(self.bind_again(session)).await?
+        };
+        if let (Some(query), Some(clause)) = (&bound.query, bound.clauses.first()) {
+            return Box::pin(execute_query(session, query, clause, parameters)).await;
+        }
+        let constants = if self.inner.needs_planner(&bound) {
+            Box::pin(self.inner.evaluate(session, &bound, &self.parameter_types, parameters)).await?
+        } else {
+            Constants::default()
+        };
+        let rows = self.insert_values(session, &bound, parameters, &constants)?;
+        hold_if_large(session)?;
+        Ok(Outcome::Complete(format!("INSERT 0 {rows}")))
+    }
+
+    /// The definitions have changed since.
+    async fn bind_again(&self, session: &Session) -> Result<Arc<Bound>, QueryError> {
+        let bound = Arc::new(self.inner.bind(session, &self.parameter_types).await?);
+        *self.bound.lock() = Arc::clone(&bound);
+        Ok(bound)
+    }
+
+    fn insert_values(
+        &self,
+        session: &mut Session,
+        bound: &Bound,
+        parameters: &[Parameter],
+        constants: &Constants,
+    ) -> Result<u64, QueryError> {
+        let engine = Arc::clone(session.engine());
+        let zone = session.settings().time_zone;
+        let now_ns = session.transaction_time_ns();
+        let accumulator = session.accumulator();
+        let values = Values {
+            insert: &self.inner,
+            parameters,
+            parameter_types: &self.parameter_types,
+            constants,
+        };
+        accumulator.begin_statement();
+        let mut rows = 0;
+        let mut context: Option<Context<CatalogNames<'_>>> = None;
+        for (index, (clause, bound)) in self.inner.clauses.iter().zip(&bound.clauses).enumerate() {
+            let database = &bound.target.database;
+            let context = match &mut context {
+                Some(context) if context.database_oid == database.oid => context,
+                other => other.insert(Context {
+                    database_oid: database.oid,
+                    times: TimeReader::new(&database.options, zone, now_ns),
+                    names: CatalogNames::new(engine.catalog(), database.oid),
+                }),
+            };
+            let none = ClauseDefaults::default();
+            let defaults = constants.defaults.get(index).unwrap_or(&none);
+            rows += values.insert_clause(accumulator, context, clause, bound, defaults)?;
+        }
+        accumulator.end_statement();
+        Ok(rows)
+    }
+}
+
+pub(super) fn hold_if_large(session: &mut Session) -> Result<(), QueryError> {
+    if session.accumulator().memory_bytes() > ACCUMULATOR_BYTES_MAX {
+        let engine: Arc<Engine> = Arc::clone(session.engine());
+        let changes = session.accumulator().take(&engine)?;
+        session.hold(changes)?;
+    }
+    Ok(())
+}
+
+/// What clauses of one database share.
+struct Context<N> {
+    database_oid: u32,
+    times: TimeReader,
+    names: N,
+}
+
+/// Values that the planner evaluated, once for the statement.
+#[derive(Default)]
+pub(super) struct Constants {
+    /// By the expression's number.
+    pub expressions: Vec<Option<ScalarValue>>,
+    /// By the clause's number.
+    pub defaults: Vec<ClauseDefaults>,
+}
+
+#[derive(Default)]
+pub(super) struct ClauseDefaults {
+    /// Of columns that its rows do not have.
+    pub unlisted: Vec<(Field, ScalarValue)>,
+    /// Of columns that its rows have, for the word DEFAULT.
+    pub listed: Vec<(Field, ScalarValue)>,
+}
+
+impl ClauseDefaults {
+    pub fn time(&self) -> Option<&ScalarValue> {
+        let (_, value) = self.unlisted.iter().find(|(field, _)| *field == Field::Time)?;
+        Some(value)
+    }
+
+    fn listed(&self, field: Field) -> Option<&ScalarValue> {
+        let (_, value) = self.listed.iter().find(|(known, _)| *known == field)?;
+        Some(value)
+    }
+}
+
+/// What tokens stand for.
+struct Values<'a> {
+    insert: &'a Insert,
+    parameters: &'a [Parameter],
+    parameter_types: &'a [u32],
+    constants: &'a Constants,
+}
+
+impl<'a> Values<'a> {
+    /// Adds the rows of one table: how many.
+    fn insert_clause<N: Names>(
+        &self,
+        accumulator: &mut Accumulator,
+        context: &mut Context<N>,
+        clause: &Clause,
+        bound: &BoundClause,
+        defaults: &ClauseDefaults,
+    ) -> Result<u64, QueryError> {
+        let Source::Values { tokens, width } = &clause.source else {
+            return Err(QueryError::new(ErrorKind::InternalError, "a query among VALUES lists"));
+        };
+        let target = &bound.target;
+        if let Some(missing) = &bound.missing {
+            return Err(null_violation(missing, &target.table.name));
+        }
+        let precision = target.database.options.precision;
+        let place = accumulator.families.open(&target.table, precision, bound.conflict);
+        let metric = |field: &Field| match field {
+            Field::Metric(metric) => Some(*metric),
+            _ => None,
+        };
+        let unlisted = defaults.unlisted.iter().map(|(field, _)| field);
+        let used = bound.fields.iter().chain(unlisted).filter_map(metric);
+        accumulator.families.rows(place).begin(used);
+        let fixed = self.fixed_series(accumulator, context, clause, bound)?;
+        let by_name = bound.fields.contains(&Field::TableName);
+        let mut router = Router::default();
+        let tokens = &self.insert.tokens[tokens.clone()];
+        for row in tokens.chunks_exact(*width) {
+            let time = self.push_row(accumulator, context, bound, place, row, defaults)?;
+            let series = match fixed {
+                Some(series) => series,
+                None => self.route(accumulator, context, bound, row, by_name, &mut router)?,
+            };
+            let rows = accumulator.families.rows(place);
+            for (field, default) in &defaults.unlisted {
+                if let Field::Metric(metric) = field {
+                    let datum = Datum::from_scalar(default).unwrap_or(Datum::Null);
+                    let pushed = rows.columns[*metric].push(datum, &mut context.times);
+                    pushed.map_err(|error| refused(error, target, *field))?;
+                }
+            }
+            rows.end_row(series, time);
+            accumulator.families.close_if_full(place);
+        }
+        Ok((tokens.len() / width) as u64)
+    }
+
+    /// The series of all rows of a clause that names one table.
+    fn fixed_series<N: Names>(
+        &self,
+        accumulator: &mut Accumulator,
+        context: &mut Context<N>,
+        clause: &Clause,
+        bound: &BoundClause,
+    ) -> Result<Option<SeriesRef>, QueryError> {
+        let target = &bound.target;
+        match (&target.place, &clause.using, &bound.using) {
+            (Place::Plain(series), ..) => Ok(Some(*series)),
+            (Place::Supertable, ..) => Ok(None),
+            (Place::Child, Some(using), Some(places)) => {
+                let tokens = &self.insert.tokens[using.tags.clone()];
+                let times = &mut context.times;
+                let mut push_tags = |tags: &mut [ColumnBuilder]| {
+                    let fields = places.iter().map(|tag| Field::Tag(*tag));
+                    self.push_tags(tags, fields.zip(tokens.iter().copied()), target, times)
+                };
+                let series = accumulator.new_tables.by_name(
+                    &mut context.names,
+                    (&target.database, &target.table),
+                    &target.name,
+                    &mut push_tags,
+                )?;
+                Ok(Some(series))
+            }
+            (Place::Child, ..) => match context.names.find(&target.name) {
+                Some(child) if child.supertable == target.table.oid => Ok(Some(child.series)),
+                _ => Err(clause.table.missing()),
+            },
+        }
+    }
+
+    /// Adds a row's values to their columns; answers with its time.
+    #[inline]
+    fn push_row<N: Names>(
+        &self,
+        accumulator: &mut Accumulator,
+        context: &mut Context<N>,
+        bound: &BoundClause,
+        place: usize,
+        row: &[Token],
+        defaults: &ClauseDefaults,
+    ) -> Result<i64, QueryError> {
+        let target = &bound.target;
+        let columns = &mut accumulator.families.rows(place).columns;
+        let times = &mut context.times;
+        let mut time = None;
+        for (field, token) in bound.fields.iter().zip(row) {
+            match field {
+                Field::Metric(metric) => {
+                    let column = &mut columns[*metric];
+                    let mut datum = self
+                        .datum(*token, times)
+                        .map_err(|error| self.refused(error, target, *field, *token))?;
+                    if matches!(datum, Datum::Null) {
+                        datum = self.null(*token, *field, target, defaults)?;
+                    }
+                    column
+                        .push(datum, times)
+                        .map_err(|error| self.refused(error, target, *field, *token))?;
+                }
+                Field::Time => {
+                    let value = self.datum(*token, times).and_then(|datum| match datum {
+                        Datum::Null => Ok(None),
+                        datum => to_time(datum, bound.zoned_time, times).map(Some),
+                    });
+                    time = value.map_err(|error| self.refused(error, target, *field, *token))?;
+                }
+                Field::TableName | Field::Tag(_) => {}
+            }
+        }
+        if time.is_none() {
+            let default = defaults.time().or_else(|| {
+                let asked = bound
+                    .fields
+                    .iter()
+                    .zip(row)
+                    .any(|(field, token)| *field == Field::Time && token.value() == Value::Default);
+                defaults.listed(Field::Time).filter(|_| asked)
+            });
+            if let Some(datum) = default
+                .and_then(Datum::from_scalar)
+                .filter(|datum| !matches!(datum, Datum::Null))
+            {
+                let value = to_time(datum, bound.zoned_time, times);
+                time = Some(value.map_err(|error| refused(error, target, Field::Time))?);
+            }
+        }
+        let Some(time) = time else {
+            return Err(null_violation(&target.table.time_column().name, &target.table.name));
+        };
+        times.check_row_time(time).map_err(|error| *error)
+    }
+
+    /// What a null is: the column's default if the word was DEFAULT, else a null where that is allowed.
+    #[cold]
+    fn null<'d>(
+        &self,
+        token: Token,
+        field: Field,
+        target: &Target,
+        defaults: &'d ClauseDefaults,
+    ) -> Result<Datum<'d>, QueryError> {
+        let default = defaults.listed(field).filter(|_| token.value() == Value::Default);
+        match default.and_then(Datum::from_scalar) {
+            Some(datum) if !matches!(datum, Datum::Null) => Ok(datum),
+            _ if target.not_null(field) => Err(null_violation(target.column(field).0, &target.table.name)),
+            _ => Ok(Datum::Null),
+        }
+    }
+
+    /// The series of a row of a supertable.
+    fn route<N: Names>(
+        &self,
+        accumulator: &mut Accumulator,
+        context: &mut Context<N>,
+        bound: &BoundClause,
+        row: &[Token],
+        by_name: bool,
+        router: &mut Router,
+    ) -> Result<SeriesRef, QueryError> {
+        let target = &bound.target;
+        let times = &mut context.times;
+        router.key.clear();
+        for (field, token) in bound.fields.iter().zip(row) {
+            let keyed = if by_name {
+                *field == Field::TableName
+            } else {
+                matches!(field, Field::Tag(_))
+            };
+            if keyed {
+                let datum = self
+                    .datum(*token, times)
+                    .map_err(|error| self.refused(error, target, *field, *token))?;
+                datum.write_key(&mut router.key);
+            }
+        }
+        if let Some(series) = router.known() {
+            return Ok(series);
+        }
+        let pairs = || bound.fields.iter().copied().zip(row.iter().copied());
+        let name = match pairs().find(|(field, _)| *field == Field::TableName) {
+            Some((field, token)) => Some(self.name(token, target, field, times)?),
+            None => None,
+        };
+        let mut push_tags = |tags: &mut [ColumnBuilder]| {
+            let tag_values = pairs().filter(|(field, _)| matches!(field, Field::Tag(_)));
+            self.push_tags(tags, tag_values, target, times)
+        };
+        let place = (&*target.database, &target.table);
+        let tables = &mut accumulator.new_tables;
+        let series = match name {
+            Some(name) => tables.by_name(&mut context.names, place, name, &mut push_tags)?,
+            None => tables.by_tags(&mut context.names, place, &router.key, &mut push_tags)?,
+        };
+        router.remember(series);
+        Ok(series)
+    }
+
+    fn name(&self, token: Token, target: &Target, field: Field, times: &mut TimeReader) -> Result<&'a str, QueryError> {
+        match self
+            .datum(token, times)
+            .map_err(|error| self.refused(error, target, field, token))?
+        {
+            Datum::Text(text) => Ok(valid_text(text).map_err(|error| *error)?),
+            Datum::Null => Err(null_violation(TBNAME, &target.table.name)),
+            other => Err(ValueError::Mismatch(other.type_name()).for_column(TBNAME, "text")),
+        }
+    }
+
+    fn push_tags(
+        &self,
+        tags: &mut [ColumnBuilder],
+        values: impl Iterator<Item = (Field, Token)>,
+        target: &Target,
+        times: &mut TimeReader,
+    ) -> Result<(), QueryError> {
+        for (field, token) in values {
+            let Field::Tag(tag) = field else {
+                continue;
+            };
+            let datum = self
+                .datum(token, times)
+                .map_err(|error| self.refused(error, target, field, token))?;
+            if matches!(datum, Datum::Null) && target.table.tags.get(tag).is_some_and(|tag| tag.not_null) {
+                return Err(null_violation(target.column(field).0, &target.table.name));
+            }
+            if let Some(builder) = tags.get_mut(tag) {
+                builder
+                    .push(datum, times)
+                    .map_err(|error| self.refused(error, target, field, token))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a token stands for.
+    #[inline]
+    fn datum(&self, token: Token, times: &mut TimeReader) -> Result<Datum<'a>, ValueError> {
+        Ok(match token.value() {
+            Value::Parameter(number) => self.parameter(number, None)?,
+            Value::Integer(value) => Datum::Integer(value),
+            Value::Decimal(decimal) => Datum::Decimal(decimal),
+            Value::Text(start, length) => Datum::Text(self.bytes(start, length)),
+            Value::Null | Value::Default => Datum::Null,
+            Value::Boolean(value) => Datum::Boolean(value),
+            Value::Number(start, length) => {
+                let text = self.insert.text.get(start..start + length).unwrap_or_default();
+                match text.parse() {
+                    Ok(value) => Datum::Integer(value),
+                    Err(_) => Datum::Number(text),
+                }
+            }
+            Value::Unescaped(index) => {
+                Datum::Text(self.insert.texts.get(index).map(String::as_bytes).unwrap_or_default())
+            }
+            Value::Expression(index) => self.expression(index, times)?,
+        })
+    }
+
+    fn bytes(&self, start: usize, length: usize) -> &'a [u8] {
+        self.insert
+            .text
+            .as_bytes()
+            .get(start..start + length)
+            .unwrap_or_default()
+    }
+
+    #[inline]
+    fn parameter(&self, number: usize, type_oid: Option<u32>) -> Result<Datum<'a>, ValueError> {
+        let (Some(parameter), Some(declared)) = (self.parameters.get(number - 1), self.parameter_types.get(number - 1))
+        else {
+            let message = format!("there is no parameter ${number}");
+            return Err(Box::new(QueryError::new(ErrorKind::UndefinedParameter, message)).into());
+        };
+        let Some(value) = &parameter.value else {
+            return Ok(Datum::Null);
+        };
+        let type_oid = type_oid.unwrap_or(*declared);
+        Datum::decode(type_oid, parameter.format, value).ok_or_else(|| {
+            let message = format!("incorrect binary data format in bind parameter {number}");
+            Box::new(QueryError::new(ErrorKind::InvalidBinaryRepresentation, message)).into()
+        })
+    }
+
+    fn expression(&self, index: usize, times: &mut TimeReader) -> Result<Datum<'a>, ValueError> {
+        let Some(Expression { form, .. }) = self.insert.expressions.get(index) else {
+            return Ok(Datum::Null);
+        };
+        match form {
+            Form::Now { offset_ns } => Ok(Datum::Time(times.now_plus(*offset_ns))),
+            Form::Typed { value, type_oid } => {
+                let datum = self.datum(*value, times)?;
+                typed(datum, *type_oid, times)
+            }
+            Form::General => {
+                let constant = self.constants.expressions.get(index).and_then(Option::as_ref);
+                let datum = constant.and_then(|scalar| Datum::from_scalar(scalar));
+                datum.ok_or(ValueError::Mismatch("a type that columns do not have"))
+            }
+        }
+    }
+
+    /// A value was refused: with the literal's position, where it is known.
+    #[cold]
+    fn refused(&self, error: ValueError, target: &Target, field: Field, token: Token) -> QueryError {
+        let error = refused(error, target, field);
+        let start = match token.value() {
+            Value::Text(start, _) => start.saturating_sub(1), // the quote
+            Value::Number(start, _) => start,
+            Value::Expression(index) => match self.insert.expressions.get(index) {
+                Some(expression) => expression.span.start,
+                None => return error,
+            },
+            _ => return error,
+        };
+        if error.position.is_some() {
+            return error;
+        }
+        error.with_position(position(&self.insert.text, start))
+    }
+}
+
+#[cold]
+fn refused(error: ValueError, target: &Target, field: Field) -> QueryError {
+    let (name, sql_type) = target.column(field);
+    error.for_column(name, &sql_type.display_name())
+}
+
+/// The row's table is often that of the row before.
+#[derive(Default)]
+struct Router {
+    key: Vec<u8>,
+    last_key: Vec<u8>,
+    last: Option<SeriesRef>,
+}
+
+impl Router {
+    fn known(&self) -> Option<SeriesRef> {
+        self.last.filter(|_| self.key == self.last_key)
+    }
+
+    fn remember(&mut self, series: SeriesRef) {
+        std::mem::swap(&mut self.key, &mut self.last_key);
+        self.last = Some(series);
+    }
+}
+
+/// A literal of a type: `'2026-01-01'::timestamp`, `10.7::int`.
+fn typed<'a>(datum: Datum<'a>, type_oid: u32, times: &mut TimeReader) -> Result<Datum<'a>, ValueError> {
+    let text = match datum {
+        Datum::Text(text) => text,
+        Datum::Decimal(decimal) if matches!(type_oid, oid::INT2 | oid::INT4 | oid::INT8) => {
+            return Ok(Datum::Integer(decimal.to_i64()));
+        }
+        other => return Ok(other),
+    };
+    Ok(match type_oid {
+        oid::TIMESTAMPTZ => Datum::Time(times.parse(text, true)?),
+        oid::TIMESTAMP => Datum::Reading(times.parse(text, false)?),
+        oid::DATE => Datum::Date(times.parse_date(text)?),
+        oid::INT2 => Datum::Integer(i64::from(number::parse_integer::<i16>(text, "smallint")?)),
+        oid::INT4 => Datum::Integer(i64::from(number::parse_integer::<i32>(text, "integer")?)),
+        oid::INT8 => Datum::Integer(number::parse_integer(text, "bigint")?),
+        oid::FLOAT4 => Datum::Real(number::parse_f32(text)?),
+        oid::FLOAT8 => Datum::Double(number::parse_f64(text)?),
+        oid::NUMERIC => match std::str::from_utf8(text) {
+            Ok(number) if number::parse_decimal(text).is_ok() => Datum::Number(number.trim()),
+            _ => return Err(number::invalid_syntax("numeric", text).into()),
+        },
+        _ => Datum::Text(text),
+    })
+}
+
+/// A statement of one VALUES list bound to a table without a session: what tests and benchmarks of the readers drive.
+pub struct Standalone {
+    insert: Arc<Insert>,
+    bound: BoundClause,
+    zone: Tz,
+    now_ns: i64,
+}
+
+impl Standalone {
+    pub fn new(statement: &InsertStatement, target: Target, zone: Tz, now_ns: i64) -> Result<Standalone, QueryError> {
+        let insert = Arc::clone(&statement.inner);
+        let bind = || {
+            let clause = insert.clauses.first().filter(|_| insert.clauses.len() == 1);
+            let Some((clause, Source::Values { width, .. })) = clause.map(|clause| (clause, &clause.source)) else {
+                return Err(QueryError::new(
+                    ErrorKind::FeatureNotSupported,
+                    "not a single VALUES list",
+                ));
+            };
+            let fields = target.fields(clause.columns.as_deref())?.into();
+            insert.narrow(
+                insert.with_fields(target, fields, None)?,
+                *width,
+                clause.columns.is_some(),
+            )
+        };
+        let bound = bind().map_err(|error| insert.placed(error))?;
+        Ok(Standalone {
+            insert,
+            bound,
+            zone,
+            now_ns,
+        })
+    }
+
+    /// Adds the rows: how many.
+    pub fn insert(
+        &self,
+        parameter_types: &[u32],
+        parameters: &[Parameter],
+        names: &mut dyn Names,
+        accumulator: &mut Accumulator,
+    ) -> Result<u64, QueryError> {
+        let database = &self.bound.target.database;
+        let mut context = Context {
+            database_oid: database.oid,
+            times: TimeReader::new(&database.options, self.zone, self.now_ns),
+            names,
+        };
+        let values = Values {
+            insert: &self.insert,
+            parameters,
+            parameter_types,
+            constants: &Constants::default(),
+        };
+        let mut rows = 0;
+        for clause in &self.insert.clauses {
+            rows += values.insert_clause(
+                accumulator,
+                &mut context,
+                clause,
+                &self.bound,
+                &ClauseDefaults::default(),
+            )?;
+        }
+        Ok(rows)
+    }
+}
