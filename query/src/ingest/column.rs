@@ -15,7 +15,7 @@ use arrow::datatypes::{
 };
 use taospg_catalog::{Precision, SqlType};
 
-use super::datum::{Datum, ValueError};
+use super::datum::{Datum, Numeric, ValueError};
 use super::number::{self, NumericType, invalid_syntax, shown};
 use super::time::TimeReader;
 use crate::{ErrorKind, QueryError};
@@ -73,29 +73,34 @@ macro_rules! each {
 
 impl ColumnBuilder {
     pub fn new(sql_type: &SqlType, precision: Precision) -> ColumnBuilder {
-        let text = |rule| ColumnBuilder::Text(StringViewBuilder::with_capacity(0), rule);
+        ColumnBuilder::with_capacity(sql_type, precision, 0)
+    }
+
+    /// With room for so many values.
+    pub fn with_capacity(sql_type: &SqlType, precision: Precision, rows: usize) -> ColumnBuilder {
+        let text = |rule| ColumnBuilder::Text(StringViewBuilder::with_capacity(rows), rule);
         match *sql_type {
-            SqlType::Boolean => ColumnBuilder::Boolean(BooleanBuilder::with_capacity(0)),
-            SqlType::SmallInt => ColumnBuilder::SmallInt(Int16Builder::with_capacity(0)),
-            SqlType::Integer => ColumnBuilder::Integer(Int32Builder::with_capacity(0)),
-            SqlType::BigInt => ColumnBuilder::BigInt(Int64Builder::with_capacity(0)),
-            SqlType::Real => ColumnBuilder::Real(Float32Builder::with_capacity(0)),
-            SqlType::Double => ColumnBuilder::Double(Float64Builder::with_capacity(0)),
+            SqlType::Boolean => ColumnBuilder::Boolean(BooleanBuilder::with_capacity(rows)),
+            SqlType::SmallInt => ColumnBuilder::SmallInt(Int16Builder::with_capacity(rows)),
+            SqlType::Integer => ColumnBuilder::Integer(Int32Builder::with_capacity(rows)),
+            SqlType::BigInt => ColumnBuilder::BigInt(Int64Builder::with_capacity(rows)),
+            SqlType::Real => ColumnBuilder::Real(Float32Builder::with_capacity(rows)),
+            SqlType::Double => ColumnBuilder::Double(Float64Builder::with_capacity(rows)),
             SqlType::Numeric { precision, scale } => ColumnBuilder::Numeric(
-                Decimal128Builder::with_capacity(0).with_data_type(DataType::Decimal128(precision, scale)),
+                Decimal128Builder::with_capacity(rows).with_data_type(DataType::Decimal128(precision, scale)),
                 NumericType { precision, scale },
             ),
             SqlType::Text => text(TextRule::Any),
             SqlType::Varchar(length) => text(TextRule::Varchar(length)),
             SqlType::Char(length) => text(TextRule::Char(length)),
             SqlType::Jsonb => text(TextRule::Json),
-            SqlType::Bytea => ColumnBuilder::Bytea(BinaryViewBuilder::with_capacity(0)),
+            SqlType::Bytea => ColumnBuilder::Bytea(BinaryViewBuilder::with_capacity(rows)),
             SqlType::Timestamptz | SqlType::Timestamp => ColumnBuilder::Time {
-                values: Int64Builder::with_capacity(0),
+                values: Int64Builder::with_capacity(rows),
                 zoned: *sql_type == SqlType::Timestamptz,
                 precision,
             },
-            SqlType::Date => ColumnBuilder::Date(Date32Builder::with_capacity(0)),
+            SqlType::Date => ColumnBuilder::Date(Date32Builder::with_capacity(rows)),
         }
     }
 
@@ -127,8 +132,8 @@ impl ColumnBuilder {
         }
     }
 
-    /// Adds a value as PostgreSQL's assignment would.
-    #[inline]
+    /// Adds a value as PostgreSQL's assignment would. The common pairs of column and value are inlined where the loop is.
+    #[inline(always)]
     pub fn push(&mut self, datum: Datum<'_>, times: &mut TimeReader) -> Result<()> {
         match (&mut *self, datum) {
             (_, Datum::Null) => self.push_null(),
@@ -153,6 +158,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
+    #[inline(never)]
     fn push_other(&mut self, datum: Datum<'_>, times: &mut TimeReader) -> Result<()> {
         match self {
             ColumnBuilder::Boolean(builder) => builder.append_value(to_boolean(datum)?),
@@ -301,7 +307,7 @@ fn to_integer<T: TryFrom<i64> + TryFrom<i128>>(datum: Datum<'_>, type_name: &str
         Datum::Decimal(decimal) => i128::from(decimal.to_i64()),
         Datum::Real(value) => round_float(f64::from(value), type_name)?,
         Datum::Double(value) => round_float(value, type_name)?,
-        Datum::Number(_) | Datum::Numeric(..) => to_numeric(datum, WHOLE).map_err(|_| type_range(type_name))?,
+        Datum::Number(_) | Datum::Numeric(_) => to_numeric(datum, WHOLE).map_err(|_| type_range(type_name))?,
         other => return Err(ValueError::Mismatch(other.type_name())),
     };
     T::try_from(value).map_err(|_| type_range(type_name))
@@ -332,7 +338,7 @@ fn to_f64(datum: Datum<'_>) -> Result<f64> {
             None => number::parse_f64(format!("{}e-{}", decimal.mantissa, decimal.scale).as_bytes())?,
         },
         Datum::Number(text) => number::parse_f64(text.as_bytes())?,
-        Datum::Numeric(mantissa, exponent) => number::parse_f64(format!("{mantissa}e{exponent}").as_bytes())?,
+        Datum::Numeric(numeric) => number::parse_f64(scientific(numeric).as_bytes())?,
         Datum::Text(text) => number::parse_f64(text)?,
         other => return Err(ValueError::Mismatch(other.type_name())),
     })
@@ -354,10 +360,14 @@ fn to_f32(datum: Datum<'_>) -> Result<f32> {
             None => number::parse_f32(format!("{}e-{}", decimal.mantissa, decimal.scale).as_bytes())?,
         },
         Datum::Number(text) => number::parse_f32(text.as_bytes())?,
-        Datum::Numeric(mantissa, exponent) => number::parse_f32(format!("{mantissa}e{exponent}").as_bytes())?,
+        Datum::Numeric(numeric) => number::parse_f32(scientific(numeric).as_bytes())?,
         Datum::Text(text) => number::parse_f32(text)?,
         other => return Err(ValueError::Mismatch(other.type_name())),
     })
+}
+
+fn scientific(numeric: Numeric) -> String {
+    format!("{}e{}", numeric.mantissa(), numeric.exponent)
 }
 
 fn to_numeric(datum: Datum<'_>, numeric: NumericType) -> Result<i128> {
@@ -365,7 +375,7 @@ fn to_numeric(datum: Datum<'_>, numeric: NumericType) -> Result<i128> {
         Datum::Integer(value) => numeric.fit(i128::from(value), 0)?,
         Datum::Decimal(decimal) => numeric.fit(i128::from(decimal.mantissa), -(decimal.scale as i32))?, // scale is at most 18
         Datum::Number(text) => numeric.parse(text.as_bytes())?,
-        Datum::Numeric(mantissa, exponent) => numeric.fit(mantissa, exponent)?,
+        Datum::Numeric(value) => numeric.fit(value.mantissa(), value.exponent)?,
         // PostgreSQL casts floats by way of their 15 or 6 significant digits.
         Datum::Double(value) => numeric.parse(format!("{value:.14e}").as_bytes())?,
         Datum::Real(value) => numeric.parse(format!("{value:.5e}").as_bytes())?,
@@ -501,8 +511,13 @@ fn push_as_text(
         Datum::Integer(value) => value.to_string(),
         Datum::Decimal(decimal) => decimal_text(i128::from(decimal.mantissa), decimal.scale as usize),
         Datum::Number(text) => text.to_owned(),
-        Datum::Numeric(mantissa, exponent) if exponent <= 0 => decimal_text(mantissa, exponent.unsigned_abs() as usize),
-        Datum::Numeric(mantissa, exponent) => format!("{mantissa}{}", "0".repeat(exponent.unsigned_abs() as usize)),
+        Datum::Numeric(numeric) if numeric.exponent <= 0 => {
+            decimal_text(numeric.mantissa(), numeric.exponent.unsigned_abs() as usize)
+        }
+        Datum::Numeric(numeric) => {
+            let zeros = "0".repeat(numeric.exponent.unsigned_abs() as usize);
+            format!("{}{zeros}", numeric.mantissa())
+        }
         Datum::Real(value) => value.to_string(),
         Datum::Double(value) => value.to_string(),
         Datum::Instant(time) => times.format(times.from_postgres_microseconds(time)?),
@@ -617,7 +632,7 @@ mod tests {
             ),
             (
                 SqlType::Numeric { precision: 8, scale: 2 },
-                Datum::Numeric(12_345, -3),
+                Datum::Numeric(Numeric::new(12_345, -3)),
                 "12.35",
             ),
             (SqlType::Text, Datum::Integer(7), "7"),

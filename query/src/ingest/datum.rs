@@ -16,8 +16,8 @@ pub enum Datum<'a> {
     Decimal(Decimal),
     /// A numeric literal of any length: its text.
     Number(&'a str),
-    /// A numeric in binary form: mantissa and exponent of ten.
-    Numeric(i128, i32),
+    /// A numeric that came in binary form.
+    Numeric(Numeric),
     Real(f32),
     Double(f64),
     /// Text of unknown type: the column's type reads it. Not yet known to be UTF-8.
@@ -33,6 +33,26 @@ pub enum Datum<'a> {
     Date(i32),
     /// A clock's reading in the database's unit.
     Reading(i64),
+}
+
+/// A number of up to 38 digits and its exponent of ten. In bytes, so that it does not make every [`Datum`] as wide as it is aligned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numeric {
+    mantissa: [u8; 16],
+    pub exponent: i32,
+}
+
+impl Numeric {
+    pub fn new(mantissa: i128, exponent: i32) -> Numeric {
+        Numeric {
+            mantissa: mantissa.to_le_bytes(),
+            exponent,
+        }
+    }
+
+    pub fn mantissa(self) -> i128 {
+        i128::from_le_bytes(self.mantissa)
+    }
 }
 
 /// Type OIDs whose values clients send.
@@ -98,7 +118,7 @@ impl<'a> Datum<'a> {
             }
             oid::NUMERIC => {
                 let (mantissa, exponent) = decode_numeric(value)?;
-                Datum::Numeric(mantissa, exponent)
+                Datum::Numeric(Numeric::new(mantissa, exponent))
             }
             oid::BYTEA => Datum::Bytes(value),
             oid::JSONB => match value {
@@ -121,7 +141,7 @@ impl<'a> Datum<'a> {
             ScalarValue::Int64(Some(value)) => Datum::Integer(*value),
             ScalarValue::Float32(Some(value)) => Datum::Real(*value),
             ScalarValue::Float64(Some(value)) => Datum::Double(*value),
-            ScalarValue::Decimal128(Some(value), _, scale) => Datum::Numeric(*value, -i32::from(*scale)),
+            ScalarValue::Decimal128(Some(value), _, scale) => Datum::Numeric(Numeric::new(*value, -i32::from(*scale))),
             ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) => Datum::Text(text.as_bytes()),
             ScalarValue::Binary(Some(bytes)) | ScalarValue::BinaryView(Some(bytes)) => Datum::Bytes(bytes),
             ScalarValue::Date32(Some(days)) => Datum::Date(*days),
@@ -142,7 +162,7 @@ impl<'a> Datum<'a> {
             Datum::Boolean(_) => "boolean",
             Datum::Integer(value) if i32::try_from(*value).is_ok() => "integer",
             Datum::Integer(_) => "bigint",
-            Datum::Decimal(_) | Datum::Number(_) | Datum::Numeric(..) => "numeric",
+            Datum::Decimal(_) | Datum::Number(_) | Datum::Numeric(_) => "numeric",
             Datum::Real(_) => "real",
             Datum::Double(_) => "double precision",
             Datum::Bytes(_) => "bytea",
@@ -168,9 +188,9 @@ impl<'a> Datum<'a> {
                 put(3, &scale.to_le_bytes());
             }
             Datum::Number(text) => put(4, text.as_bytes()),
-            Datum::Numeric(mantissa, exponent) => {
-                put(5, &mantissa.to_le_bytes());
-                put(5, &exponent.to_le_bytes());
+            Datum::Numeric(numeric) => {
+                put(5, &numeric.mantissa);
+                put(5, &numeric.exponent.to_le_bytes());
             }
             Datum::Real(value) => put(6, &value.to_le_bytes()),
             Datum::Double(value) => put(7, &value.to_le_bytes()),

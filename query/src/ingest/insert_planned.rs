@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::CastOptions;
 use arrow::datatypes::DataType;
-use datafusion::common::ScalarValue;
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -191,7 +191,7 @@ fn literal(datum: Datum<'_>, times: &TimeReader) -> Option<String> {
         Datum::Boolean(value) => value.to_string(),
         Datum::Integer(value) => value.to_string(),
         Datum::Number(text) => text.to_owned(),
-        Datum::Numeric(mantissa, exponent) => format!("{mantissa}e{exponent}"),
+        Datum::Numeric(numeric) => format!("{}e{}", numeric.mantissa(), numeric.exponent),
         Datum::Real(value) => value.to_string(),
         Datum::Double(value) => value.to_string(),
         Datum::Text(text) => std::str::from_utf8(text).ok()?.to_owned(),
@@ -264,7 +264,7 @@ pub(super) async fn execute_query(
     // The query's rows gather apart: it may read the table it writes to, and must not see them.
     let mut accumulator = Accumulator::default();
     while let Some(batch) = rows.next().await {
-        batches.add(&engine, &mut accumulator, &batch.map_err(plan::errors::translate)?)?;
+        batches.add(&engine, &mut accumulator, &batch.map_err(failed)?)?;
         if accumulator.memory_bytes() > QUERY_BYTES_MAX {
             let message = format!("INSERT … SELECT holds more than {} MiB", QUERY_BYTES_MAX >> 20);
             let hint = "A statement is all or nothing and waits in memory: insert the rows in parts.";
@@ -274,6 +274,19 @@ pub(super) async fn execute_query(
     let count = batches.count;
     session.hold(accumulator.take(&engine)?)?;
     Ok(Outcome::Complete(format!("INSERT 0 {count}")))
+}
+
+/// The query failed while it ran.
+fn failed(error: DataFusionError) -> QueryError {
+    let message = error.strip_backtrace();
+    match error {
+        DataFusionError::External(source) => match source.downcast::<QueryError>() {
+            Ok(error) => *error,
+            Err(_) => QueryError::new(ErrorKind::InternalError, message),
+        },
+        DataFusionError::ResourcesExhausted(_) => QueryError::new(ErrorKind::OutOfMemory, message),
+        _ => QueryError::new(ErrorKind::InternalError, message),
+    }
 }
 
 /// Rows of a query on their way into a table.

@@ -717,14 +717,21 @@ impl<'a> Values<'a> {
     }
 
     /// What a token stands for.
-    #[inline]
+    #[inline(always)]
     fn datum(&self, token: Token, times: &mut TimeReader) -> Result<Datum<'a>, ValueError> {
         Ok(match token.value() {
-            Value::Parameter(number) => self.parameter(number, None)?,
+            Value::Parameter(number) => self.parameter(number)?,
             Value::Integer(value) => Datum::Integer(value),
             Value::Decimal(decimal) => Datum::Decimal(decimal),
             Value::Text(start, length) => Datum::Text(self.bytes(start, length)),
             Value::Null | Value::Default => Datum::Null,
+            rare => self.rare(rare, times)?,
+        })
+    }
+
+    #[inline(never)]
+    fn rare(&self, value: Value, times: &mut TimeReader) -> Result<Datum<'a>, ValueError> {
+        Ok(match value {
             Value::Boolean(value) => Datum::Boolean(value),
             Value::Number(start, length) => {
                 let text = self.insert.text.get(start..start + length).unwrap_or_default();
@@ -737,6 +744,7 @@ impl<'a> Values<'a> {
                 Datum::Text(self.insert.texts.get(index).map(String::as_bytes).unwrap_or_default())
             }
             Value::Expression(index) => self.expression(index, times)?,
+            _ => Datum::Null,
         })
     }
 
@@ -749,7 +757,7 @@ impl<'a> Values<'a> {
     }
 
     #[inline]
-    fn parameter(&self, number: usize, type_oid: Option<u32>) -> Result<Datum<'a>, ValueError> {
+    fn parameter(&self, number: usize) -> Result<Datum<'a>, ValueError> {
         let (Some(parameter), Some(declared)) = (self.parameters.get(number - 1), self.parameter_types.get(number - 1))
         else {
             let message = format!("there is no parameter ${number}");
@@ -758,8 +766,7 @@ impl<'a> Values<'a> {
         let Some(value) = &parameter.value else {
             return Ok(Datum::Null);
         };
-        let type_oid = type_oid.unwrap_or(*declared);
-        Datum::decode(type_oid, parameter.format, value).ok_or_else(|| {
+        Datum::decode(*declared, parameter.format, value).ok_or_else(|| {
             let message = format!("incorrect binary data format in bind parameter {number}");
             Box::new(QueryError::new(ErrorKind::InvalidBinaryRepresentation, message)).into()
         })

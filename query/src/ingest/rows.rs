@@ -23,6 +23,7 @@ pub struct FamilyRows {
     pub table: Arc<Table>,
     /// One for each of `table.columns` but the time. A column is shorter than the rows until a statement that has it begins again.
     pub columns: Vec<ColumnBuilder>,
+    precision: Precision,
     conflict: Conflict,
     vnodes: Vec<u32>,
     series: Vec<u32>,
@@ -48,6 +49,7 @@ impl FamilyRows {
         FamilyRows {
             table,
             columns,
+            precision,
             conflict,
             vnodes: Vec::new(),
             series: Vec::new(),
@@ -100,24 +102,27 @@ impl FamilyRows {
         if rows == 0 {
             return Vec::new();
         }
+        // After a full chunk comes another, most likely: its columns get their room at once instead of growing into it.
+        let room = if self.is_full() { CHUNK_ROWS } else { 0 };
         let mut columns = Vec::with_capacity(self.columns.len());
         for (column, builder) in self.table.columns.iter().skip(1).zip(&mut self.columns) {
             // A column that no row had is left out.
             if builder.len() > 0 {
                 builder.pad(rows);
                 columns.push((ColumnId(column.id), builder.finish()));
+                *builder = ColumnBuilder::with_capacity(&column.sql_type, self.precision, room);
             }
         }
         columns.sort_by_key(|(id, _)| *id);
         let whole = ClosedRows {
             vnode: self.vnodes[0],
             family: FamilyId(self.table.oid),
-            series: std::mem::take(&mut self.series),
-            times: std::mem::take(&mut self.times),
+            series: std::mem::replace(&mut self.series, Vec::with_capacity(room)),
+            times: std::mem::replace(&mut self.times, Vec::with_capacity(room)),
             columns,
             conflict: self.conflict,
         };
-        let vnodes = std::mem::take(&mut self.vnodes);
+        let vnodes = std::mem::replace(&mut self.vnodes, Vec::with_capacity(room));
         if vnodes.iter().all(|vnode| *vnode == whole.vnode) {
             return vec![whole];
         }
