@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::datum::oid;
+pub use super::insert_rows::PreparedInsert;
 use super::lexer::{Cursor, Literal, Token, Value, position};
 use super::target::{ColumnName, RelationName};
 use crate::{ErrorKind, QueryError};

@@ -48,10 +48,7 @@ impl Insert {
             let times = times(session, target);
             let text = with_parameters(text, parameter_types, parameters, &times)?;
             let value = evaluate_text(session, text, target, field, &mut known).await;
-            let value = value.map_err(|mut error| {
-                error.position = Some(position(&self.text, span.start));
-                error
-            })?;
+            let value = value.map_err(|error| error.with_position(position(&self.text, span.start)))?;
             constants.expressions[index] = Some(value);
         }
         for clause in &bound.clauses {

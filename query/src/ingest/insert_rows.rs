@@ -81,9 +81,11 @@ impl InsertStatement {
 
 impl Insert {
     /// Positions of errors about names are bytes until here.
-    fn placed(&self, mut error: QueryError) -> QueryError {
-        error.position = error.position.map(|place| position(&self.text, place - 1));
-        error
+    fn placed(&self, error: QueryError) -> QueryError {
+        match error.position {
+            Some(place) => error.with_position(position(&self.text, place as usize - 1)),
+            None => error,
+        }
     }
 
     async fn bind(&self, session: &Session, parameter_types: &[u32]) -> Result<Bound, QueryError> {

@@ -27,5 +27,3 @@ pub mod target;
 #[cfg(test)]
 mod tests;
 pub mod time;
-
-pub use insert_rows::PreparedInsert;

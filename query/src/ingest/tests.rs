@@ -826,7 +826,7 @@ fn values_errors_are_those_of_postgres() {
         .unwrap_err();
         assert_eq!((error.kind, error.message.as_str()), (kind, message), "{values}");
         if position.is_some() {
-            assert_eq!(error.position, position, "{values}");
+            assert_eq!(error.position.map(|place| place as usize), position, "{values}");
         }
     }
     let error = inserted("INSERT INTO meters (tbname, voltage) VALUES ('d1', 1)", &[], &[]).unwrap_err();
