@@ -2,11 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::ArrayRef;
+use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
 
-use crate::{CatalogError, Column, DatabaseOptions, Table, TableChange, TableKind};
+use crate::change::Writer;
+use crate::hash::place;
+use crate::image::{DatabaseImage, Image, child_ref};
+use crate::store::Store;
+use crate::values::DerivedName;
+use crate::{CatalogError, Children, Column, DatabaseOptions, Table, TableKind, load};
 
 /// Where a table's rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,7 +24,7 @@ pub struct SeriesRef {
 }
 
 /// A database as it is now.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Database {
     pub oid: u32,
     pub name: String,
@@ -37,7 +44,7 @@ pub enum Relation {
     },
 }
 
-/// A child table.
+/// A child table; from `NameReader::find` also a plain table, with its own OID as `supertable` and `u32::MAX` as `slot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChildRef {
     pub oid: u32,
@@ -46,24 +53,6 @@ pub struct ChildRef {
     /// Row among the supertable's children: chunk `slot / CHUNK_ROWS`, row `slot % CHUNK_ROWS`.
     pub slot: u32,
     pub series: SeriesRef,
-}
-
-/// A supertable's children at one moment, column by column. Cheap to take, never changes.
-#[derive(Clone)]
-pub struct Children {
-    pub table: Arc<Table>,
-    pub chunks: Vec<Arc<ChildChunk>>,
-}
-
-/// Up to `CHUNK_ROWS` children. All arrays are equally long; dropped children are absent from `alive`.
-pub struct ChildChunk {
-    pub alive: arrow::buffer::BooleanBuffer,
-    pub oids: Vec<u32>,
-    pub series: Vec<SeriesRef>,
-    /// Utf8View.
-    pub names: ArrayRef,
-    /// As `Table::tags`, in their Arrow types.
-    pub tags: Vec<ArrayRef>,
 }
 
 /// A supertable or plain table to make. Ids, attnums and OIDs are given by the catalog: columns' ids and attnums are ignored,
@@ -78,145 +67,141 @@ pub struct NewTable {
 }
 
 /// Child tables to make: one row of `tags` for each name.
+#[derive(Clone, Debug)]
 pub struct NewChild {
     /// `None`: derived from the tags.
     pub name: Option<String>,
 }
 
+/// What exists. One writer at a time; readers see the image in memory.
+///
+/// Reading methods are short and may be called while a `NameReader` is held. Changing methods wait for every `NameReader` to be
+/// gone: who holds one must not call them.
 pub struct Catalog {
-    _private: (),
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) image: RwLock<Image>,
+    pub(crate) version: AtomicU64,
 }
 
 impl Catalog {
     /// Opens or makes the catalog in `directory`.
     pub fn open(directory: &Path) -> Result<Catalog, CatalogError> {
-        let _ = directory;
-        todo!()
+        let (writer, image) = load::load(Store::open(directory)?)?;
+        let version = AtomicU64::new(writer.meta.version);
+        Ok(Catalog {
+            writer: Mutex::new(writer),
+            image: RwLock::new(image),
+            version,
+        })
     }
 
-    /// Grows with every change of any definition; equal numbers mean equal definitions. Not changed by new child tables or tag values.
+    /// Grows with every change of any definition and with every dropped or renamed child; equal numbers mean that names mean what
+    /// they meant. Not changed by new child tables or tag values.
     pub fn version(&self) -> u64 {
-        todo!()
+        self.version.load(Ordering::Acquire)
     }
 
+    /// By name.
     pub fn databases(&self) -> Vec<Arc<Database>> {
-        todo!()
+        let image = self.image.read_recursive();
+        let databases = image.database_names.values().filter_map(|oid| image.databases.get(oid));
+        databases.map(|database| database.database.clone()).collect()
     }
+
     pub fn database(&self, name: &str) -> Option<Arc<Database>> {
-        let _ = name;
-        todo!()
+        Some(
+            self.image
+                .read_recursive()
+                .database_by_name(name)
+                .ok()?
+                .database
+                .clone(),
+        )
     }
-    pub fn create_database(&self, name: &str, options: DatabaseOptions) -> Result<Arc<Database>, CatalogError> {
-        let _ = (name, options);
-        todo!()
-    }
-    /// keep, compression, wal_level, flush_interval and block_rows_max may change.
-    pub fn alter_database(&self, name: &str, options: DatabaseOptions) -> Result<Arc<Database>, CatalogError> {
-        let _ = (name, options);
-        todo!()
-    }
-    pub fn rename_database(&self, name: &str, to: &str) -> Result<(), CatalogError> {
-        let _ = (name, to);
-        todo!()
-    }
-    /// Returns what is gone, so that its vnodes can be removed.
-    pub fn drop_database(&self, name: &str) -> Result<Arc<Database>, CatalogError> {
-        let _ = name;
-        todo!()
+
+    pub fn database_by_oid(&self, oid: u32) -> Option<Arc<Database>> {
+        Some(self.image.read_recursive().databases.get(&oid)?.database.clone())
     }
 
     /// Supertables and plain tables by name.
     pub fn tables(&self, database_oid: u32) -> Vec<Arc<Table>> {
-        let _ = database_oid;
-        todo!()
-    }
-    pub fn table_by_oid(&self, oid: u32) -> Option<Arc<Table>> {
-        let _ = oid;
-        todo!()
-    }
-    pub fn relation(&self, database_oid: u32, name: &str) -> Option<Relation> {
-        let _ = (database_oid, name);
-        todo!()
-    }
-    pub fn create_table(&self, database_oid: u32, table: NewTable) -> Result<Arc<Table>, CatalogError> {
-        let _ = (database_oid, table);
-        todo!()
-    }
-    /// All steps or none.
-    pub fn alter_table(&self, oid: u32, changes: &[TableChange]) -> Result<Arc<Table>, CatalogError> {
-        let _ = (oid, changes);
-        todo!()
-    }
-    /// Removes a supertable with its children, or a plain table.
-    pub fn drop_table(&self, oid: u32) -> Result<Arc<Table>, CatalogError> {
-        let _ = oid;
-        todo!()
+        let image = self.image.read_recursive();
+        let Some(database) = image.databases.get(&database_oid) else {
+            return Vec::new();
+        };
+        let mut tables: Vec<Arc<Table>> = database.tables.values().map(|table| table.table.clone()).collect();
+        tables.sort_by(|left, right| left.name.cmp(&right.name));
+        tables
     }
 
+    pub fn table_by_oid(&self, oid: u32) -> Option<Arc<Table>> {
+        Some(self.image.read_recursive().table(oid)?.1.table.clone())
+    }
+
+    pub fn relation(&self, database_oid: u32, name: &str) -> Option<Relation> {
+        self.image.read_recursive().databases.get(&database_oid)?.relation(name)
+    }
+
+    /// `None` when there is no such supertable.
     pub fn children(&self, supertable_oid: u32) -> Option<Children> {
-        let _ = supertable_oid;
-        todo!()
+        let image = self.image.read_recursive();
+        let (_, table) = image.supertable(supertable_oid).ok()?;
+        Some(Children {
+            table: table.table.clone(),
+            chunks: table.chunks.clone(),
+        })
     }
+
     pub fn children_count(&self, supertable_oid: u32) -> u64 {
-        let _ = supertable_oid;
-        todo!()
+        self.image
+            .read_recursive()
+            .table(supertable_oid)
+            .map_or(0, |(_, table)| table.children_alive)
     }
-    /// Which vnode a child table of this name lives in, whether it exists or not.
+
+    /// Which vnode a child or plain table of this name lives in, whether it exists or not. A renamed table stays where it was.
     pub fn placement(&self, database_oid: u32, name: &str) -> Option<u32> {
-        let _ = (database_oid, name);
-        todo!()
+        let image = self.image.read_recursive();
+        let database = image.databases.get(&database_oid)?;
+        match database.names.find(name.as_bytes()).and_then(child_ref) {
+            Some(child) => Some(child.series.vnode),
+            None => place(&database.database.vnodes, name),
+        }
     }
-    /// The name that a row with these tags belongs to when it names no table. `tags`: one row, as `Table::tags`.
+
+    /// The name that a row with these tags gets when it names no table and none has these tags yet. `tags`: one row, as `Table::tags`.
+    /// Equal tags give equal names; when something else has the name, `create_children` appends `_1`, `_2` and so on.
     pub fn derived_name(&self, table: &Table, tags: &[ArrayRef], row: usize) -> String {
-        let _ = (table, tags, row);
-        todo!()
-    }
-    /// Makes the children that do not exist yet, in one synced batch; an existing child of the same supertable is returned as it is (its
-    /// tags unchanged), a name that something else has is an error and nothing is made. Answers as long as `children`.
-    pub fn create_children(
-        &self,
-        supertable_oid: u32,
-        children: &[NewChild],
-        tags: &[ArrayRef],
-    ) -> Result<Vec<ChildRef>, CatalogError> {
-        let _ = (supertable_oid, children, tags);
-        todo!()
-    }
-    /// Sets tags of children; `tags`: position in `Table::tags` with one row for each child.
-    pub fn set_tags(&self, supertable_oid: u32, slots: &[u32], tags: &[(usize, ArrayRef)]) -> Result<(), CatalogError> {
-        let _ = (supertable_oid, slots, tags);
-        todo!()
-    }
-    pub fn drop_children(&self, supertable_oid: u32, slots: &[u32]) -> Result<(), CatalogError> {
-        let _ = (supertable_oid, slots);
-        todo!()
-    }
-    pub fn rename_child(&self, supertable_oid: u32, slot: u32, to: &str) -> Result<(), CatalogError> {
-        let _ = (supertable_oid, slot, to);
-        todo!()
+        DerivedName::new(table, tags, row).text().into()
     }
 
     /// A reader that finds many names without taking the lock again for each: the ingest path.
     pub fn names(&self, database_oid: u32) -> Option<NameReader<'_>> {
-        let _ = database_oid;
-        todo!()
+        let database = RwLockReadGuard::try_map(self.image.read(), |image| image.databases.get(&database_oid)).ok()?;
+        Some(NameReader { database })
     }
 }
 
-/// Finds child and plain tables by name. Holds a read lock: keep it for a batch, not longer, and never across `.await`.
+/// Finds child and plain tables by name. Holds a read lock: keep it for a batch, not longer, and never across `.await` or a change
+/// of the catalog.
 pub struct NameReader<'a> {
-    _lifetime: std::marker::PhantomData<&'a ()>,
+    database: MappedRwLockReadGuard<'a, DatabaseImage>,
 }
 
 impl NameReader<'_> {
-    /// One hash probe into the name arena. `None` for a supertable's own name.
+    /// One hash probe into the name arena. `None` for a supertable's own name. For a plain table, `supertable` is its own OID and
+    /// `slot` is `u32::MAX`.
     pub fn find(&self, name: &str) -> Option<ChildRef> {
-        let _ = name;
-        todo!()
+        child_ref(self.database.names.find(name.as_bytes())?)
     }
+
     /// Finds the child that rows with these tags belong to when they name no table.
     pub fn find_derived(&self, table: &Table, tags: &[ArrayRef], row: usize) -> Option<ChildRef> {
-        let _ = (table, tags, row);
-        todo!()
+        self.database.derived(table, tags, row).ok()
+    }
+
+    /// A supertable or plain table of this database.
+    pub fn table(&self, oid: u32) -> Option<Arc<Table>> {
+        Some(self.database.tables.get(&oid)?.table.clone())
     }
 }

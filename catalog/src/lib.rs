@@ -8,15 +8,26 @@
 //! read   -> Arc of an immutable part of the image                     never waits for a disk
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod catalog;
+mod change;
+pub mod children;
 pub mod error;
+mod hash;
+mod image;
+mod load;
+mod names;
 pub mod options;
+mod record;
+mod rules;
 pub mod schema;
 pub mod sql_type;
+mod store;
+mod values;
 
-pub use catalog::{
-    Catalog, ChildChunk, ChildRef, Children, Database, NameReader, NewChild, NewTable, Relation, SeriesRef,
-};
+pub use catalog::{Catalog, ChildRef, Database, NameReader, NewChild, NewTable, Relation, SeriesRef};
+pub use children::{CHUNK_ROWS, ChildChunk, Children};
 pub use error::CatalogError;
 pub use options::{DatabaseOptions, Precision, UpdateMode};
 pub use schema::{Column, Table, TableChange, TableKind};

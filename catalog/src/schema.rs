@@ -24,6 +24,7 @@ pub struct Column {
     pub attnum: u16,
     /// SQL text of the DEFAULT expression.
     pub default: Option<String>,
+    pub comment: Option<String>,
 }
 
 /// A supertable or a plain table. Child tables share their supertable's definition.
@@ -43,6 +44,8 @@ pub struct Table {
     /// Where a plain table's rows are.
     pub series: Option<SeriesRef>,
     pub comment: Option<String>,
+    /// First part of the names derived for its children: the name it was made with, so that a renamed supertable still finds them.
+    pub child_prefix: String,
     /// Next free column id and attnum.
     pub next_column_id: u16,
     pub next_attnum: u16,
@@ -70,9 +73,11 @@ pub enum TableChange {
         not_null: bool,
         default: Option<String>,
     },
+    /// Also drops a tag, as plain PostgreSQL knows no other word for it.
     DropColumn {
         name: String,
     },
+    /// Also renames a tag.
     RenameColumn {
         from: String,
         to: String,
@@ -98,4 +103,12 @@ pub enum TableChange {
         sql_type: SqlType,
     },
     SetComment(Option<String>),
+    SetColumnComment {
+        name: String,
+        comment: Option<String>,
+    },
+    SetDefault {
+        name: String,
+        default: Option<String>,
+    },
 }

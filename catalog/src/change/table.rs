@@ -1,0 +1,378 @@
+//! Making, altering and dropping supertables and plain tables.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::SeriesGiver;
+use crate::catalog::NewTable;
+use crate::image::table_named;
+use crate::rules::{self, ATTNUM_MAX};
+use crate::store::Batch;
+use crate::{Catalog, CatalogError, ChildChunk, Column, SqlType, Table, TableChange, TableKind};
+
+impl Catalog {
+    pub fn create_table(&self, database_oid: u32, table: NewTable) -> Result<Arc<Table>, CatalogError> {
+        let mut writer = self.writer.lock();
+        let database = {
+            let image = self.image.read_recursive();
+            let database = image.database(database_oid)?;
+            rules::check_table_name(&table.name)?;
+            if database.names.find(table.name.as_bytes()).is_some() {
+                return Err(CatalogError::Exists {
+                    what: "table",
+                    name: table.name,
+                });
+            }
+            if !database.names.has_room_for(1) {
+                return Err(CatalogError::Refused(
+                    "the names of this database fill all the room there is".into(),
+                ));
+            }
+            database.database.clone()
+        };
+        let mut meta = writer.meta.clone();
+        meta.version += 1;
+        let mut table = numbered(meta.take_oids(1)?, database_oid, table)?;
+        rules::check_table(&table)?;
+        let mut batch = Batch::default();
+        if table.kind == TableKind::Plain {
+            let series = SeriesGiver::new(&writer).take(&database, &table.name)?;
+            batch.put_next_series(series.vnode, series.series + 1);
+            table.series = Some(series);
+        }
+        batch.put_meta(&meta)?;
+        batch.put_table(&table)?;
+        writer.store.commit(batch)?;
+        if let Some(series) = table.series {
+            writer.next_series.insert(series.vnode, series.series + 1);
+        }
+        let table = Arc::new(table);
+        let mut image = self.image.write();
+        image.table_databases.insert(table.oid, database_oid);
+        if let Some(database) = image.databases.get_mut(&database_oid) {
+            database.insert_table(table.clone());
+        }
+        self.version.store(meta.version, Ordering::Release);
+        writer.meta = meta;
+        Ok(table)
+    }
+
+    /// All steps or none.
+    pub fn alter_table(&self, oid: u32, changes: &[TableChange]) -> Result<Arc<Table>, CatalogError> {
+        let mut writer = self.writer.lock();
+        let (before, after, chunks) = {
+            let image = self.image.read_recursive();
+            let (database, table) = image.existing_table(oid)?;
+            let before = table.table.clone();
+            let mut after = (*before).clone();
+            for change in changes {
+                apply(&mut after, change)?;
+            }
+            if after == *before {
+                return Ok(before);
+            }
+            rules::check_table(&after)?;
+            if after.name != before.name && database.names.find(after.name.as_bytes()).is_some() {
+                return Err(CatalogError::Exists {
+                    what: "table",
+                    name: after.name,
+                });
+            }
+            after.version += 1;
+            let precision = database.database.options.precision;
+            let retag = |chunk: &Arc<ChildChunk>| chunk.retagged(&before, &after, precision).map(Arc::new);
+            let chunks: Vec<_> = if after.tags == before.tags {
+                table.chunks.to_vec()
+            } else {
+                table.chunks.iter().map(retag).collect::<Result<_, _>>()?
+            };
+            (before, after, chunks)
+        };
+        let mut meta = writer.meta.clone();
+        meta.version += 1;
+        let mut batch = Batch::default();
+        batch.put_meta(&meta)?;
+        batch.put_table(&after)?;
+        writer.store.commit(batch)?;
+        let after = Arc::new(after);
+        let mut image = self.image.write();
+        if let Some(database) = image.database_of_table_mut(oid) {
+            if after.name != before.name {
+                database.names.remove(before.name.as_bytes());
+                database.names.insert(after.name.as_bytes(), table_named(&after));
+            }
+            if let Some(table) = database.tables.get_mut(&oid) {
+                table.table = after.clone();
+                table.chunks = Arc::new(chunks);
+            }
+        }
+        self.version.store(meta.version, Ordering::Release);
+        writer.meta = meta;
+        Ok(after)
+    }
+
+    /// Removes a supertable with its children, or a plain table.
+    pub fn drop_table(&self, oid: u32) -> Result<Arc<Table>, CatalogError> {
+        let mut writer = self.writer.lock();
+        let table = self.image.read_recursive().existing_table(oid)?.1.table.clone();
+        let mut meta = writer.meta.clone();
+        meta.version += 1;
+        let mut batch = Batch::default();
+        batch.put_meta(&meta)?;
+        batch.delete_table(oid);
+        writer.store.commit(batch)?;
+        writer.records.remove(&oid);
+        let mut image = self.image.write();
+        if let Some(database) = image.database_of_table_mut(oid)
+            && let Some(gone) = database.tables.remove(&oid)
+        {
+            if gone.chunks.is_empty() {
+                database.names.remove(table.name.as_bytes());
+            } else {
+                database.names.remove_table(oid);
+            }
+        }
+        image.table_databases.remove(&oid);
+        self.version.store(meta.version, Ordering::Release);
+        writer.meta = meta;
+        Ok(table)
+    }
+}
+
+/// The definition with ids and attnums given.
+fn numbered(oid: u32, database_oid: u32, new: NewTable) -> Result<Table, CatalogError> {
+    let NewTable {
+        name,
+        kind,
+        declared,
+        comment,
+    } = new;
+    let count = declared.len();
+    if count > rules::COLUMNS_MAX {
+        let limit = rules::COLUMNS_MAX;
+        return Err(CatalogError::Refused(format!(
+            "table \"{name}\" can have at most {limit} columns and tags"
+        )));
+    }
+    let mut time = None;
+    let (mut metrics, mut tags) = (Vec::new(), Vec::new());
+    let (mut next_column_id, mut next_attnum) = (1, 1);
+    for (mut column, is_tag) in declared {
+        column.attnum = next_attnum;
+        next_attnum += 1;
+        if !is_tag && time.is_none() {
+            // Every row has a time.
+            time = Some(Column {
+                id: 0,
+                not_null: true,
+                ..column
+            });
+            continue;
+        }
+        column.id = next_column_id;
+        next_column_id += 1;
+        if is_tag { &mut tags } else { &mut metrics }.push(column);
+    }
+    Ok(Table {
+        oid,
+        database_oid,
+        kind,
+        version: 1,
+        columns: time.into_iter().chain(metrics).collect(),
+        tags,
+        series: None,
+        comment,
+        child_prefix: name.clone(),
+        name,
+        next_column_id,
+        next_attnum,
+    })
+}
+
+/// One step on a definition. What the whole must be is checked after the last step.
+fn apply(table: &mut Table, change: &TableChange) -> Result<(), CatalogError> {
+    match change {
+        TableChange::AddColumn {
+            name,
+            sql_type,
+            not_null,
+            default,
+        } => {
+            let column = Column {
+                not_null: *not_null,
+                default: default.clone(),
+                ..next_column(table, name, *sql_type)?
+            };
+            table.columns.push(column);
+        }
+        TableChange::AddTag { name, sql_type } => {
+            must_be_super(table)?;
+            let tag = next_column(table, name, *sql_type)?;
+            table.tags.push(tag);
+        }
+        TableChange::DropColumn { name } => match find(table, name)? {
+            Place::Time => {
+                let message = format!(
+                    "column \"{name}\" is the time of table \"{}\" and cannot be dropped",
+                    table.name
+                );
+                return Err(CatalogError::Refused(message));
+            }
+            Place::Metric(_) if table.columns.len() == 2 => {
+                let message = format!(
+                    "column \"{name}\" is the last of table \"{}\" and cannot be dropped",
+                    table.name
+                );
+                return Err(CatalogError::Refused(message));
+            }
+            Place::Metric(at) => {
+                table.columns.remove(at);
+            }
+            Place::Tag(at) => drop_tag(table, at)?,
+        },
+        TableChange::DropTag { name } => {
+            let at = find_tag(table, name)?;
+            drop_tag(table, at)?;
+        }
+        TableChange::RenameColumn { from, to } => {
+            let place = find(table, from)?;
+            rename(table, place, to)?;
+        }
+        TableChange::RenameTag { from, to } => {
+            let place = Place::Tag(find_tag(table, from)?);
+            rename(table, place, to)?;
+        }
+        TableChange::RenameTable { to } => {
+            rules::check_table_name(to)?;
+            table.name = to.clone();
+        }
+        TableChange::SetType { name, sql_type } => {
+            rules::check_type(name, *sql_type)?;
+            let place = find(table, name)?;
+            let column = column_mut(table, place);
+            if !rules::widens(column.sql_type, *sql_type) {
+                return Err(CatalogError::Refused(format!(
+                    "column \"{name}\" of type {} cannot become {}: a type can only be made wider",
+                    column.sql_type.display_name(),
+                    sql_type.display_name()
+                )));
+            }
+            column.sql_type = *sql_type;
+        }
+        TableChange::SetComment(comment) => table.comment = comment.clone(),
+        TableChange::SetColumnComment { name, comment } => {
+            let place = find(table, name)?;
+            column_mut(table, place).comment = comment.clone();
+        }
+        TableChange::SetDefault { name, default } => {
+            let place = find(table, name)?;
+            column_mut(table, place).default = default.clone();
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Time,
+    Metric(usize),
+    Tag(usize),
+}
+
+fn find(table: &Table, name: &str) -> Result<Place, CatalogError> {
+    let tag = || table.tags.iter().position(|tag| tag.name == name).map(Place::Tag);
+    match table.columns.iter().position(|column| column.name == name) {
+        Some(0) => Ok(Place::Time),
+        Some(at) => Ok(Place::Metric(at)),
+        None => tag().ok_or_else(|| CatalogError::NotFound {
+            what: "column",
+            name: name.into(),
+        }),
+    }
+}
+
+fn find_tag(table: &Table, name: &str) -> Result<usize, CatalogError> {
+    must_be_super(table)?;
+    match find(table, name) {
+        Ok(Place::Tag(at)) => Ok(at),
+        Ok(_) => Err(CatalogError::WrongKind(format!(
+            "column \"{name}\" of supertable \"{}\" is not a tag",
+            table.name
+        ))),
+        Err(_) => Err(CatalogError::NotFound {
+            what: "tag",
+            name: name.into(),
+        }),
+    }
+}
+
+fn column_mut(table: &mut Table, place: Place) -> &mut Column {
+    match place {
+        Place::Time => &mut table.columns[0],
+        Place::Metric(at) => &mut table.columns[at],
+        Place::Tag(at) => &mut table.tags[at],
+    }
+}
+
+fn must_be_super(table: &Table) -> Result<(), CatalogError> {
+    match table.kind {
+        TableKind::Super => Ok(()),
+        TableKind::Plain => Err(CatalogError::WrongKind(format!(
+            "table \"{}\" is not a supertable: it has no tags",
+            table.name
+        ))),
+    }
+}
+
+fn next_column(table: &mut Table, name: &str, sql_type: SqlType) -> Result<Column, CatalogError> {
+    must_be_new(table, name)?;
+    let (id, attnum) = (table.next_column_id, table.next_attnum);
+    if attnum > ATTNUM_MAX {
+        let message = format!(
+            "table \"{}\" has had {ATTNUM_MAX} columns and can have no more",
+            table.name
+        );
+        return Err(CatalogError::Refused(message));
+    }
+    table.next_column_id += 1;
+    table.next_attnum += 1;
+    Ok(Column {
+        id,
+        name: name.into(),
+        sql_type,
+        not_null: false,
+        attnum,
+        default: None,
+        comment: None,
+    })
+}
+
+fn must_be_new(table: &Table, name: &str) -> Result<(), CatalogError> {
+    let what = match find(table, name) {
+        Err(_) => return Ok(()),
+        Ok(Place::Tag(_)) => "tag",
+        Ok(_) => "column",
+    };
+    Err(CatalogError::Exists {
+        what,
+        name: name.into(),
+    })
+}
+
+fn rename(table: &mut Table, place: Place, to: &str) -> Result<(), CatalogError> {
+    if column_mut(table, place).name != to {
+        must_be_new(table, to)?;
+    }
+    column_mut(table, place).name = to.into();
+    Ok(())
+}
+
+fn drop_tag(table: &mut Table, at: usize) -> Result<(), CatalogError> {
+    if table.tags.len() == 1 {
+        let (tag, table) = (&table.tags[at].name, &table.name);
+        let message = format!("tag \"{tag}\" is the last of supertable \"{table}\" and cannot be dropped");
+        return Err(CatalogError::Refused(message));
+    }
+    table.tags.remove(at);
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! From the store to the image, once at start. Every record is checked as if an enemy had written it: what contradicts itself or
+//! another record is an error that names the record.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::change::{ChunkRecords, Writer};
+use crate::children::CHUNK_ROWS;
+use crate::image::{DatabaseImage, Image, TableImage};
+use crate::names::Named;
+use crate::rules;
+use crate::store::{FORMAT, Meta, Store, corrupt_record, family};
+use crate::{CatalogError, ChildChunk, Database, Precision, Table, TableKind, record};
+
+pub(crate) fn load(store: Store) -> Result<(Writer, Image), CatalogError> {
+    let meta = store.meta()?.unwrap_or_default();
+    if meta.format != FORMAT {
+        let problem = format!("is of format {}, this version knows format {FORMAT}", meta.format);
+        return Err(corrupt_record(family::META, &[], problem));
+    }
+    let mut image = Image::default();
+    load_databases(&store, &meta, &mut image)?;
+    let next_series = load_next_series(&store, &image)?;
+    load_tables(&store, &meta, &next_series, &mut image)?;
+    let records = Children {
+        store: &store,
+        meta: &meta,
+        next_series: &next_series,
+    }
+    .load(&mut image)?;
+    Ok((
+        Writer {
+            store,
+            meta,
+            next_series,
+            records,
+        },
+        image,
+    ))
+}
+
+fn load_databases(store: &Store, meta: &Meta, image: &mut Image) -> Result<(), CatalogError> {
+    store.scan_json(family::DATABASE, |oid, database: Database| {
+        let corrupt = |problem: &str| Err(corrupt_record(family::DATABASE, &[oid], problem));
+        if database.oid != oid || oid >= meta.next_oid {
+            return corrupt("has an oid that was never given");
+        }
+        rules::check_database_name(&database.name)
+            .and_then(|()| rules::check_options(&database.options))
+            .or_else(|error| corrupt(&error.to_string()))?;
+        if database.vnodes.len() != database.options.vgroups as usize {
+            return corrupt("does not have as many vnodes as its options say");
+        }
+        for vnode in &database.vnodes {
+            let others = image
+                .databases
+                .values()
+                .any(|other| other.database.vnodes.contains(vnode));
+            if *vnode >= meta.next_vnode || others {
+                return corrupt("has a vnode that is not its own");
+            }
+        }
+        if image.database_names.insert(database.name.clone(), oid).is_some() {
+            return corrupt("has the name of another");
+        }
+        image.databases.insert(oid, DatabaseImage::new(Arc::new(database)));
+        Ok(())
+    })
+}
+
+fn load_next_series(store: &Store, image: &Image) -> Result<HashMap<u32, u32>, CatalogError> {
+    let vnodes = image.databases.values().flat_map(|database| &database.database.vnodes);
+    let mut next_series: HashMap<u32, u32> = vnodes.map(|vnode| (*vnode, 0)).collect();
+    store.scan(family::NEXT_SERIES, &[], |[vnode]: [u32; 1], value| {
+        let corrupt = |problem: &str| corrupt_record(family::NEXT_SERIES, &[vnode], problem);
+        let value = value.try_into().map_err(|_| corrupt("is not a number"))?;
+        let next = next_series
+            .get_mut(&vnode)
+            .ok_or_else(|| corrupt("belongs to no database"))?;
+        *next = u32::from_le_bytes(value);
+        Ok(())
+    })?;
+    Ok(next_series)
+}
+
+fn load_tables(
+    store: &Store,
+    meta: &Meta,
+    next_series: &HashMap<u32, u32>,
+    image: &mut Image,
+) -> Result<(), CatalogError> {
+    store.scan_json(family::TABLE, |oid, table: Table| {
+        let corrupt = |problem: &str| corrupt_record(family::TABLE, &[oid], problem);
+        if table.oid != oid || oid >= meta.next_oid {
+            return Err(corrupt("has an oid that was never given"));
+        }
+        rules::check_table(&table).map_err(|error| corrupt(&error.to_string()))?;
+        rules::check_numbers(&table).map_err(corrupt)?;
+        let database = image
+            .databases
+            .get_mut(&table.database_oid)
+            .ok_or_else(|| corrupt("belongs to no database"))?;
+        if let Some(series) = table.series
+            && (!database.database.vnodes.contains(&series.vnode)
+                || next_series.get(&series.vnode).is_none_or(|next| series.series >= *next))
+        {
+            return Err(corrupt("has a series that was never given"));
+        }
+        if database.names.find(table.name.as_bytes()).is_some() {
+            return Err(corrupt("has the name of another"));
+        }
+        image.table_databases.insert(oid, table.database_oid);
+        database.insert_table(Arc::new(table));
+        Ok(())
+    })
+}
+
+struct Children<'a> {
+    store: &'a Store,
+    meta: &'a Meta,
+    next_series: &'a HashMap<u32, u32>,
+}
+
+/// Where the records of a chunk's children are, by supertable.
+type Records = HashMap<u32, Vec<ChunkRecords>>;
+
+impl Children<'_> {
+    fn load(&self, image: &mut Image) -> Result<Records, CatalogError> {
+        let mut overrides = self.overrides(image)?;
+        let mut records = Records::new();
+        // Pieces of the chunk that is being read; a chunk is complete when the next one, or the next supertable, begins.
+        let mut pending: Option<Pending> = None;
+        self.store
+            .scan(family::CHILDREN, &[], |[oid, first_slot]: [u32; 2], value| {
+                let corrupt = |problem: &str| corrupt_record(family::CHILDREN, &[oid, first_slot], problem);
+                let (database, table) = image.supertable(oid).map_err(|error| corrupt(&error.to_string()))?;
+                let precision = database.database.options.precision;
+                let piece = record::decode(&table.table, precision, value).map_err(corrupt)?;
+                let chunk = first_slot / CHUNK_ROWS;
+                if pending
+                    .as_ref()
+                    .is_some_and(|pending| (pending.table, pending.chunk) != (oid, chunk))
+                {
+                    self.finish(image, pending.take(), &mut overrides, &mut records)?;
+                }
+                let pending = pending.get_or_insert_with(|| Pending::new(oid, chunk));
+                if first_slot % CHUNK_ROWS != pending.rows || piece.rows() as u32 > CHUNK_ROWS - pending.rows {
+                    return Err(corrupt("does not follow the one before it"));
+                }
+                pending.rows += piece.rows() as u32;
+                pending.first_slots.push(first_slot);
+                pending.pieces.push(piece);
+                Ok(())
+            })?;
+        self.finish(image, pending, &mut overrides, &mut records)?;
+        match overrides.first_key_value() {
+            Some(((table, slot), _)) => Err(corrupt_record(
+                family::OVERRIDE,
+                &[*table, *slot],
+                "changes a child that does not exist",
+            )),
+            None => Ok(records),
+        }
+    }
+
+    fn overrides(&self, image: &Image) -> Result<Overrides, CatalogError> {
+        let mut overrides = Overrides::new();
+        self.store.scan(family::OVERRIDE, &[], |[oid, slot]: [u32; 2], value| {
+            let corrupt = |problem: &str| corrupt_record(family::OVERRIDE, &[oid, slot], problem);
+            let (database, table) = image.supertable(oid).map_err(|error| corrupt(&error.to_string()))?;
+            let child = record::decode(&table.table, database.database.options.precision, value).map_err(corrupt)?;
+            if child.rows() != 1 {
+                return Err(corrupt("is not one child"));
+            }
+            overrides.insert((oid, slot), child);
+            Ok(())
+        })?;
+        Ok(overrides)
+    }
+
+    fn finish(
+        &self,
+        image: &mut Image,
+        pending: Option<Pending>,
+        overrides: &mut Overrides,
+        records: &mut Records,
+    ) -> Result<(), CatalogError> {
+        let Some(pending) = pending else { return Ok(()) };
+        let Pending {
+            table: oid,
+            chunk,
+            first_slots,
+            rows,
+            pieces,
+        } = pending;
+        let first_slot = chunk * CHUNK_ROWS;
+        let corrupt = |problem: &str| corrupt_record(family::CHILDREN, &[oid, first_slot], problem);
+        let (database, table) = image.supertable(oid)?;
+        let (table, full) = (table.table.clone(), table.slots() == u64::from(first_slot));
+        if !full {
+            return Err(corrupt("follows a chunk that is not full"));
+        }
+        let precision = database.database.options.precision;
+        let mut whole = joined(pieces)?;
+        let range = (oid, first_slot)..=(oid, first_slot + (rows - 1));
+        let changed: Vec<u32> = overrides.range(range).map(|((_, slot), _)| *slot).collect();
+        let mut changes = Vec::with_capacity(changed.len());
+        for slot in &changed {
+            changes.extend(overrides.remove(&(oid, *slot)));
+        }
+        if !changes.is_empty() {
+            let at: Vec<usize> = changed.iter().map(|slot| (slot % CHUNK_ROWS) as usize).collect();
+            whole = whole.with_rows(&at, &joined(changes)?)?;
+        }
+        if first_slots.len() > 1 || !changed.is_empty() {
+            whole = whole.compact(&table, precision)?;
+        }
+        let layout = ChunkRecords {
+            pieces: first_slots,
+            overrides: changed.into_iter().collect(),
+        };
+        let layouts = records.entry(oid).or_default();
+        layouts.push(layout);
+        let database = image
+            .database_of_table_mut(oid)
+            .ok_or_else(|| corrupt("belongs to no database"))?;
+        self.add(database, &table, precision, first_slot, whole)
+            .map_err(|problem| corrupt(&problem))
+    }
+
+    /// Puts a chunk into the image and its names into the index.
+    fn add(
+        &self,
+        database: &mut DatabaseImage,
+        table: &Table,
+        _precision: Precision,
+        first_slot: u32,
+        chunk: ChildChunk,
+    ) -> Result<(), String> {
+        debug_assert_eq!(table.kind, TableKind::Super);
+        database.names.reserve(chunk.rows());
+        let mut alive = 0;
+        for row in 0..chunk.rows() {
+            let (oid, series) = (chunk.oids[row], chunk.series[row]);
+            let known = database.database.vnodes.contains(&series.vnode);
+            if !known
+                || self
+                    .next_series
+                    .get(&series.vnode)
+                    .is_none_or(|next| series.series >= *next)
+            {
+                return Err(format!("child {oid} has a series that was never given"));
+            }
+            if oid >= self.meta.next_oid {
+                return Err(format!("child {oid} has an oid that was never given"));
+            }
+            if !chunk.alive.value(row) {
+                continue;
+            }
+            let name = chunk.name(row);
+            rules::check_table_name(name).map_err(|error| error.to_string())?;
+            if database.names.find(name.as_bytes()).is_some() {
+                return Err(format!("child \"{name}\" has the name of another table"));
+            }
+            let slot = first_slot + row as u32;
+            database.names.insert(
+                name.as_bytes(),
+                Named {
+                    oid,
+                    table: table.oid,
+                    slot,
+                    series,
+                },
+            );
+            alive += 1;
+        }
+        let image: &mut TableImage = database
+            .tables
+            .get_mut(&table.oid)
+            .ok_or("belongs to no supertable".to_string())?;
+        image.children_alive += alive;
+        image.set_chunk((first_slot / CHUNK_ROWS) as usize, Arc::new(chunk));
+        Ok(())
+    }
+}
+
+/// Children that were changed after they were added, by supertable and slot.
+type Overrides = BTreeMap<(u32, u32), ChildChunk>;
+
+struct Pending {
+    table: u32,
+    chunk: u32,
+    first_slots: Vec<u32>,
+    rows: u32,
+    pieces: Vec<ChildChunk>,
+}
+
+impl Pending {
+    fn new(table: u32, chunk: u32) -> Pending {
+        Pending {
+            table,
+            chunk,
+            first_slots: vec![],
+            rows: 0,
+            pieces: vec![],
+        }
+    }
+}
+
+/// Pieces joined pairwise, so that each row is copied a logarithmic number of times.
+fn joined(mut pieces: Vec<ChildChunk>) -> Result<ChildChunk, CatalogError> {
+    while pieces.len() > 1 {
+        let mut halves = Vec::with_capacity(pieces.len().div_ceil(2));
+        for pair in pieces.chunks(2) {
+            halves.push(match pair {
+                [left, right] => left.followed_by(right)?,
+                _ => pair[0].clone(),
+            });
+        }
+        pieces = halves;
+    }
+    pieces.pop().ok_or_else(|| crate::children::unexpected("no pieces"))
+}
