@@ -24,6 +24,8 @@ mod rules;
 pub mod schema;
 pub mod sql_type;
 mod store;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use catalog::{Catalog, ChildRef, Database, NameReader, NewChild, NewTable, Relation, SeriesRef};

@@ -1,7 +1,7 @@
 //! From the store to the image, once at start. Every record is checked as if an enemy had written it: what contradicts itself or
 //! another record is an error that names the record.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::change::{ChunkRecords, Writer};
@@ -10,7 +10,7 @@ use crate::image::{DatabaseImage, Image, TableImage};
 use crate::names::Named;
 use crate::rules;
 use crate::store::{FORMAT, Meta, Store, corrupt_record, family};
-use crate::{CatalogError, ChildChunk, Database, Precision, Table, TableKind, record};
+use crate::{CatalogError, ChildChunk, Database, Table, record};
 
 pub(crate) fn load(store: Store) -> Result<(Writer, Image), CatalogError> {
     let meta = store.meta()?.unwrap_or_default();
@@ -69,18 +69,22 @@ fn load_databases(store: &Store, meta: &Meta, image: &mut Image) -> Result<(), C
 }
 
 fn load_next_series(store: &Store, image: &Image) -> Result<HashMap<u32, u32>, CatalogError> {
-    let vnodes = image.databases.values().flat_map(|database| &database.database.vnodes);
-    let mut next_series: HashMap<u32, u32> = vnodes.map(|vnode| (*vnode, 0)).collect();
+    let vnodes = || image.databases.values().flat_map(|database| &database.database.vnodes);
+    let known: HashSet<u32> = vnodes().copied().collect();
+    let mut next_series = HashMap::new();
     store.scan(family::NEXT_SERIES, &[], |[vnode]: [u32; 1], value| {
         let corrupt = |problem: &str| corrupt_record(family::NEXT_SERIES, &[vnode], problem);
         let value = value.try_into().map_err(|_| corrupt("is not a number"))?;
-        let next = next_series
-            .get_mut(&vnode)
-            .ok_or_else(|| corrupt("belongs to no database"))?;
-        *next = u32::from_le_bytes(value);
+        if !known.contains(&vnode) {
+            return Err(corrupt("belongs to no database"));
+        }
+        next_series.insert(vnode, u32::from_le_bytes(value));
         Ok(())
     })?;
-    Ok(next_series)
+    match vnodes().find(|vnode| !next_series.contains_key(vnode)) {
+        Some(vnode) => Err(corrupt_record(family::NEXT_SERIES, &[*vnode], "is missing")),
+        None => Ok(next_series),
+    }
 }
 
 fn load_tables(
@@ -224,7 +228,7 @@ impl Children<'_> {
         let database = image
             .database_of_table_mut(oid)
             .ok_or_else(|| corrupt("belongs to no database"))?;
-        self.add(database, &table, precision, first_slot, whole)
+        self.add(database, &table, first_slot, whole)
             .map_err(|problem| corrupt(&problem))
     }
 
@@ -233,11 +237,9 @@ impl Children<'_> {
         &self,
         database: &mut DatabaseImage,
         table: &Table,
-        _precision: Precision,
         first_slot: u32,
         chunk: ChildChunk,
     ) -> Result<(), String> {
-        debug_assert_eq!(table.kind, TableKind::Super);
         database.names.reserve(chunk.rows());
         let mut alive = 0;
         for row in 0..chunk.rows() {

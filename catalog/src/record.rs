@@ -388,3 +388,113 @@ impl<'a> Reader<'a> {
         Ok(bytes.as_chunks::<WIDTH>().0.iter().map(|bytes| value(*bytes)).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringViewArray;
+
+    use super::*;
+    use crate::{Column, SqlType, TableKind};
+
+    fn tag(id: u16, sql_type: SqlType) -> Column {
+        let name = format!("tag{id}");
+        Column {
+            id,
+            name,
+            sql_type,
+            not_null: false,
+            attnum: id + 1,
+            default: None,
+            comment: None,
+        }
+    }
+
+    fn table(tags: Vec<Column>) -> Table {
+        Table {
+            oid: 16_385,
+            database_oid: 16_384,
+            name: "meters".into(),
+            kind: TableKind::Super,
+            version: 1,
+            columns: vec![],
+            tags,
+            series: None,
+            comment: None,
+            child_prefix: "meters".into(),
+            next_column_id: 9,
+            next_attnum: 9,
+        }
+    }
+
+    fn example() -> (Table, ChildChunk) {
+        let table = table(vec![tag(2, SqlType::Text), tag(3, SqlType::Integer)]);
+        let series = |series| SeriesRef { vnode: 1, series };
+        let children = ChildChunk {
+            alive: [true, true].into_iter().collect(),
+            oids: vec![16_386, 16_387],
+            series: vec![series(0), series(1)],
+            names: Arc::new(StringViewArray::from(vec!["d1", "d2"])),
+            tags: vec![
+                Arc::new(StringViewArray::from(vec!["here", "here"])),
+                Arc::new(PrimitiveArray::<Int32Type>::from(vec![None, Some(7)])),
+            ],
+        };
+        (table, children)
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_format_page() {
+        let (table, children) = example();
+        let bytes = encode(&table, &children);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let page = include_str!("../../docs/formats/catalog.md").replace(char::is_whitespace, "");
+        assert!(page.contains(&hex), "docs/formats/catalog.md does not show {hex}");
+        let decoded = decode(&table, Precision::Microsecond, &bytes).unwrap();
+        assert_eq!(
+            (decoded.alive, decoded.oids, decoded.series),
+            (children.alive, children.oids, children.series)
+        );
+        assert_eq!(&decoded.names, &children.names);
+        assert_eq!(decoded.tags, children.tags);
+    }
+
+    #[test]
+    fn no_cut_and_no_longer_record_is_read() {
+        let (table, children) = example();
+        let mut bytes = encode(&table, &children);
+        for length in 0..bytes.len() {
+            assert!(
+                decode(&table, Precision::Microsecond, &bytes[..length]).is_err(),
+                "{length}"
+            );
+        }
+        bytes.push(0);
+        assert!(decode(&table, Precision::Microsecond, &bytes).is_err());
+    }
+
+    #[test]
+    fn repeated_text_is_kept_once() {
+        let table = table(vec![tag(2, SqlType::Text)]);
+        let rows = CHUNK_ROWS as usize;
+        let children = ChildChunk {
+            alive: BooleanBuffer::new_set(rows),
+            oids: vec![16_386; rows],
+            series: vec![SeriesRef { vnode: 1, series: 0 }; rows],
+            names: Arc::new(
+                (0..rows)
+                    .map(|row| Some(format!("d{row}")))
+                    .collect::<StringViewArray>(),
+            ),
+            tags: vec![Arc::new(
+                (0..rows)
+                    .map(|_| Some("the only place there is"))
+                    .collect::<StringViewArray>(),
+            )],
+        };
+        let bytes = encode(&table, &children);
+        let decoded = decode(&table, Precision::Microsecond, &bytes).unwrap();
+        let texts = decoded.tags[0].as_string_view();
+        assert_eq!(texts.data_buffers().iter().map(Buffer::len).sum::<usize>(), 23);
+        assert_eq!(texts, children.tags[0].as_string_view());
+    }
+}
