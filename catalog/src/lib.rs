@@ -19,6 +19,7 @@ mod image;
 mod load;
 mod names;
 pub mod options;
+mod reclaim;
 mod record;
 mod rules;
 pub mod schema;

@@ -1,16 +1,18 @@
 //! From the store to the image, once at start. Every record is checked as if an enemy had written it: what contradicts itself or
 //! another record is an error that names the record.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::change::{ChunkRecords, Writer};
 use crate::children::CHUNK_ROWS;
-use crate::image::{DatabaseImage, Image, TableImage};
-use crate::names::Named;
+use crate::image::{DatabaseImage, Image};
+use crate::names::{NameIndex, Named};
 use crate::rules;
 use crate::store::{FORMAT, Meta, Store, corrupt_record, family};
-use crate::{CatalogError, ChildChunk, Database, Table, record};
+use crate::{CatalogError, ChildChunk, Database, Table, reclaim, record};
 
 pub(crate) fn load(store: Store) -> Result<(Writer, Image), CatalogError> {
     let meta = store.meta()?.unwrap_or_default();
@@ -22,12 +24,13 @@ pub(crate) fn load(store: Store) -> Result<(Writer, Image), CatalogError> {
     load_databases(&store, &meta, &mut image)?;
     let next_series = load_next_series(&store, &image)?;
     load_tables(&store, &meta, &next_series, &mut image)?;
-    let records = Children {
+    let mut records = Children {
         store: &store,
         meta: &meta,
         next_series: &next_series,
     }
     .load(&mut image)?;
+    reclaim::slots(&store, &mut image, &mut records)?;
     Ok((
         Writer {
             store,
@@ -81,7 +84,7 @@ fn load_next_series(store: &Store, image: &Image) -> Result<HashMap<u32, u32>, C
         next_series.insert(vnode, u32::from_le_bytes(value));
         Ok(())
     })?;
-    match vnodes().find(|vnode| !next_series.contains_key(vnode)) {
+    match vnodes().find(|vnode| !next_series.contains_key(*vnode)) {
         Some(vnode) => Err(corrupt_record(family::NEXT_SERIES, &[*vnode], "is missing")),
         None => Ok(next_series),
     }
@@ -126,7 +129,7 @@ struct Children<'a> {
 }
 
 /// Where the records of a chunk's children are, by supertable.
-type Records = HashMap<u32, Vec<ChunkRecords>>;
+pub(crate) type Records = HashMap<u32, Vec<ChunkRecords>>;
 
 impl Children<'_> {
     fn load(&self, image: &mut Image) -> Result<Records, CatalogError> {
@@ -157,6 +160,9 @@ impl Children<'_> {
                 Ok(())
             })?;
         self.finish(image, pending, &mut overrides, &mut records)?;
+        for database in image.databases.values_mut() {
+            self.index(database)?;
+        }
         match overrides.first_key_value() {
             Some(((table, slot), _)) => Err(corrupt_record(
                 family::OVERRIDE,
@@ -223,34 +229,52 @@ impl Children<'_> {
             pieces: first_slots,
             overrides: changed.into_iter().collect(),
         };
-        let layouts = records.entry(oid).or_default();
-        layouts.push(layout);
-        let database = image
-            .database_of_table_mut(oid)
-            .ok_or_else(|| corrupt("belongs to no database"))?;
-        self.add(database, &table, first_slot, whole)
-            .map_err(|problem| corrupt(&problem))
+        records.entry(oid).or_default().push(layout);
+        let table = image
+            .table_mut(oid)
+            .ok_or_else(|| corrupt("belongs to no supertable"))?;
+        table.children_alive += whole.alive.count_set_bits() as u64;
+        table.set_chunk(chunk as usize, Arc::new(whole));
+        Ok(())
     }
 
-    /// Puts a chunk into the image and its names into the index.
-    fn add(
+    /// Puts the names of all children of a database into its index.
+    fn index(&self, database: &mut DatabaseImage) -> Result<(), CatalogError> {
+        let DatabaseImage {
+            database,
+            names,
+            tables,
+        } = database;
+        // Once for all of them: growing would hash each name again and again.
+        names.reserve(tables.values().map(|table| table.children_alive as usize).sum());
+        for (oid, table) in tables.iter() {
+            for (index, chunk) in table.chunks.iter().enumerate() {
+                let first_slot = index as u32 * CHUNK_ROWS;
+                self.index_chunk(&database.vnodes, names, *oid, first_slot, chunk)
+                    .map_err(|problem| corrupt_record(family::CHILDREN, &[*oid, first_slot], problem))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn index_chunk(
         &self,
-        database: &mut DatabaseImage,
-        table: &Table,
+        vnodes: &[u32],
+        names: &mut NameIndex,
+        table: u32,
         first_slot: u32,
-        chunk: ChildChunk,
+        chunk: &ChildChunk,
     ) -> Result<(), String> {
-        database.names.reserve(chunk.rows());
-        let mut alive = 0;
+        if !names.has_room_for(chunk.rows()) {
+            return Err("has more names than there is room for".into());
+        }
         for row in 0..chunk.rows() {
             let (oid, series) = (chunk.oids[row], chunk.series[row]);
-            let known = database.database.vnodes.contains(&series.vnode);
-            if !known
-                || self
-                    .next_series
-                    .get(&series.vnode)
-                    .is_none_or(|next| series.series >= *next)
-            {
+            let given = self
+                .next_series
+                .get(&series.vnode)
+                .is_some_and(|next| series.series < *next);
+            if !given || !vnodes.contains(&series.vnode) {
                 return Err(format!("child {oid} has a series that was never given"));
             }
             if oid >= self.meta.next_oid {
@@ -261,27 +285,16 @@ impl Children<'_> {
             }
             let name = chunk.name(row);
             rules::check_table_name(name).map_err(|error| error.to_string())?;
-            if database.names.find(name.as_bytes()).is_some() {
+            let named = Named {
+                oid,
+                table,
+                slot: first_slot + row as u32,
+                series,
+            };
+            if !names.insert_new(name.as_bytes(), named) {
                 return Err(format!("child \"{name}\" has the name of another table"));
             }
-            let slot = first_slot + row as u32;
-            database.names.insert(
-                name.as_bytes(),
-                Named {
-                    oid,
-                    table: table.oid,
-                    slot,
-                    series,
-                },
-            );
-            alive += 1;
         }
-        let image: &mut TableImage = database
-            .tables
-            .get_mut(&table.oid)
-            .ok_or("belongs to no supertable".to_string())?;
-        image.children_alive += alive;
-        image.set_chunk((first_slot / CHUNK_ROWS) as usize, Arc::new(chunk));
         Ok(())
     }
 }
@@ -310,7 +323,7 @@ impl Pending {
 }
 
 /// Pieces joined pairwise, so that each row is copied a logarithmic number of times.
-fn joined(mut pieces: Vec<ChildChunk>) -> Result<ChildChunk, CatalogError> {
+pub(crate) fn joined(mut pieces: Vec<ChildChunk>) -> Result<ChildChunk, CatalogError> {
     while pieces.len() > 1 {
         let mut halves = Vec::with_capacity(pieces.len().div_ceil(2));
         for pair in pieces.chunks(2) {

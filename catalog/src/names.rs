@@ -11,6 +11,7 @@
 
 use std::hash::BuildHasher;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::SeriesRef;
@@ -38,6 +39,8 @@ const SEGMENT_BYTES: usize = 1 << 20;
 const SEGMENT_UNITS: usize = SEGMENT_BYTES / UNIT_BYTES;
 /// Five little-endian words and the length of the name.
 const HEADER_BYTES: usize = 21;
+/// Behind oid and table.
+const SLOT_OFFSET: usize = 8;
 const RECORD_UNITS_MAX: usize = (HEADER_BYTES + TABLE_NAME_BYTES_MAX).div_ceil(UNIT_BYTES);
 // A length fits its byte.
 const _: () = assert!(TABLE_NAME_BYTES_MAX <= u8::MAX as usize);
@@ -76,6 +79,26 @@ impl NameIndex {
         places.reserve(names, |place| hasher.hash_one(arena.name(*place)));
     }
 
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Inserts a name unless it is there, with one probe for both.
+    pub fn insert_new(&mut self, name: &[u8], named: Named) -> bool {
+        let NameIndex {
+            hasher, places, arena, ..
+        } = self;
+        let same = |place: &u32| arena.name(*place) == name;
+        match places.entry(hasher.hash_one(name), same, |place| hasher.hash_one(arena.name(*place))) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(arena.next_place(name));
+                arena.push(name, named);
+                true
+            }
+        }
+    }
+
     /// The name is new: the caller has looked.
     pub fn insert(&mut self, name: &[u8], named: Named) {
         let NameIndex {
@@ -97,6 +120,14 @@ impl NameIndex {
         let named = self.arena.named(place);
         self.garbage_bytes += record_bytes(name.len());
         Some(named)
+    }
+
+    /// Moves a child to another slot of its supertable.
+    pub fn set_slot(&mut self, name: &[u8], slot: u32) {
+        let hash = self.hash(name);
+        if let Some(place) = self.places.find(hash, |place| self.arena.name(*place) == name) {
+            self.arena.set_slot(*place, slot);
+        }
     }
 
     /// Removes the names of a supertable's children and its own.
@@ -150,7 +181,20 @@ impl Arena {
         self.segments.iter().map(Vec::len).sum()
     }
 
+    /// Where `push` will put this name.
+    fn next_place(&self, name: &[u8]) -> u32 {
+        let needed = record_bytes(name.len());
+        let place = match self.segments.last() {
+            Some(last) if last.len() + needed <= SEGMENT_BYTES => {
+                (self.segments.len() - 1) * SEGMENT_UNITS + last.len() / UNIT_BYTES
+            }
+            _ => self.segments.len() * SEGMENT_UNITS,
+        };
+        u32::try_from(place).expect("checked: has_room_for counts every record at its largest")
+    }
+
     fn push(&mut self, name: &[u8], named: Named) -> u32 {
+        let place = self.next_place(name);
         let needed = record_bytes(name.len());
         if self
             .segments
@@ -161,9 +205,7 @@ impl Arena {
             let capacity = if self.segments.is_empty() { 0 } else { SEGMENT_BYTES };
             self.segments.push(Vec::with_capacity(capacity));
         }
-        let segment_index = self.segments.len() - 1;
-        let segment = &mut self.segments[segment_index];
-        let place = segment_index * SEGMENT_UNITS + segment.len() / UNIT_BYTES;
+        let segment = self.segments.last_mut().expect("pushed above when there was none");
         let end = segment.len() + needed;
         for word in [
             named.oid,
@@ -177,7 +219,13 @@ impl Arena {
         segment.push(u8::try_from(name.len()).expect("checked: names have at most TABLE_NAME_BYTES_MAX bytes"));
         segment.extend_from_slice(name);
         segment.resize(end, 0);
-        u32::try_from(place).expect("checked: has_room_for counts every record at its largest")
+        place
+    }
+
+    fn set_slot(&mut self, place: u32, slot: u32) {
+        let place = place as usize;
+        let at = place % SEGMENT_UNITS * UNIT_BYTES + SLOT_OFFSET;
+        self.segments[place / SEGMENT_UNITS][at..at + 4].copy_from_slice(&slot.to_le_bytes());
     }
 
     fn record(&self, place: u32) -> &[u8] {
@@ -267,5 +315,23 @@ mod tests {
             assert_eq!(names.find(&name(length)), Some(named(length as u32)));
         }
         assert_eq!(names.find(&name(TABLE_NAME_BYTES_MAX + 1)), None);
+    }
+
+    #[test]
+    fn inserts_once_and_moves_slots() {
+        let mut names = NameIndex::default();
+        for n in 0..100_000 {
+            assert!(names.insert_new(format!("device_number_{n}").as_bytes(), named(n)));
+        }
+        assert!(!names.insert_new(b"device_number_7", named(8)));
+        names.set_slot(b"device_number_99999", 3);
+        assert_eq!(
+            names.find(b"device_number_99999"),
+            Some(Named {
+                slot: 3,
+                ..named(99_999)
+            })
+        );
+        assert_eq!((names.find(b"device_number_7"), names.len()), (Some(named(7)), 100_000));
     }
 }

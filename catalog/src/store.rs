@@ -107,6 +107,10 @@ impl Batch {
     /// With everything about its children.
     pub fn delete_table(&mut self, oid: u32) {
         self.writes.delete(key(family::TABLE, &[oid]));
+        self.delete_all_children(oid);
+    }
+
+    pub fn delete_all_children(&mut self, oid: u32) {
         for family in [family::CHILDREN, family::OVERRIDE] {
             // Slots end below u32::MAX, so that every key of this table sorts before the last.
             self.writes

@@ -12,7 +12,9 @@ mod create;
 mod database;
 mod table;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 use crate::CatalogError;
 use crate::hash::place;

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use super::SeriesGiver;
 use crate::catalog::NewTable;
-use crate::image::table_named;
+use crate::image::{TableImage, table_named};
+use crate::names::NameIndex;
 use crate::rules::{self, ATTNUM_MAX};
 use crate::store::Batch;
 use crate::{Catalog, CatalogError, ChildChunk, Column, SqlType, Table, TableChange, TableKind};
@@ -123,20 +124,33 @@ impl Catalog {
         writer.store.commit(batch)?;
         writer.records.remove(&oid);
         let mut image = self.image.write();
-        if let Some(database) = image.database_of_table_mut(oid)
-            && let Some(gone) = database.tables.remove(&oid)
-        {
-            if gone.chunks.is_empty() {
-                database.names.remove(table.name.as_bytes());
-            } else {
-                database.names.remove_table(oid);
-            }
-        }
+        let gone = image.database_of_table_mut(oid).and_then(|database| {
+            let gone = database.tables.remove(&oid)?;
+            forget_names(&mut database.names, &gone);
+            Some(gone)
+        });
         image.table_databases.remove(&oid);
         self.version.store(meta.version, Ordering::Release);
         writer.meta = meta;
+        drop(image);
+        drop(gone); // a million children take a while to free; readers need not wait for that
         Ok(table)
     }
+}
+
+fn forget_names(names: &mut NameIndex, gone: &TableImage) {
+    // Going through all names costs a fraction of looking one up, for each.
+    const LOOKUP_COST: u64 = 8;
+    if gone.children_alive * LOOKUP_COST > names.len() as u64 {
+        return names.remove_table(gone.table.oid);
+    }
+    names.remove(gone.table.name.as_bytes());
+    for chunk in gone.chunks.iter() {
+        for row in chunk.alive.set_indices() {
+            names.remove(chunk.name(row).as_bytes());
+        }
+    }
+    names.collect_garbage();
 }
 
 /// The definition with ids and attnums given.

@@ -605,3 +605,70 @@ fn a_snapshot_of_every_type_of_tag_survives() {
             .unwrap();
     }
 }
+
+#[test]
+fn slots_of_dropped_children_are_taken_back_at_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let (catalog, database, meters) = open(directory.path());
+    let names: Vec<String> = (0..20_000).map(|n| format!("d{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let groups: Vec<_> = (0..20_000).map(|n| (None, Some(n))).collect();
+    let made = catalog
+        .create_children(meters.oid, &named(&names), &tags(&groups))
+        .unwrap();
+    let dropped: Vec<u32> = (0..20_000).filter(|slot| slot % 4 != 1).collect();
+    catalog.drop_children(meters.oid, &dropped).unwrap();
+    drop(catalog);
+    // The second start reads what the first one wrote.
+    for _ in 0..2 {
+        let catalog = Catalog::open(directory.path()).unwrap();
+        let children = catalog.children(meters.oid).unwrap();
+        assert_eq!((children.chunks.len(), catalog.children_count(meters.oid)), (1, 5_000));
+        for n in 0..20_000 {
+            let found = find(&catalog, database.oid, names[n]);
+            let kept = (n % 4 == 1).then(|| ChildRef {
+                slot: n as u32 / 4,
+                ..made[n]
+            });
+            assert_eq!(found, kept);
+            let Some(child) = found else { continue };
+            assert_eq!(child_of(&catalog, &children, child), names[n]);
+            assert_eq!(
+                children.chunks[0].tags[1]
+                    .as_primitive::<Int32Type>()
+                    .value(child.slot as usize),
+                n as i32
+            );
+        }
+    }
+    let catalog = Catalog::open(directory.path()).unwrap();
+    let child = catalog
+        .create_children(meters.oid, &named(&["new"]), &tags(&[(None, None)]))
+        .unwrap()[0];
+    assert_eq!(child.slot, 5_000);
+    assert!(
+        made.iter()
+            .all(|old| old.oid != child.oid && old.series != child.series)
+    );
+}
+
+#[test]
+fn dropping_a_small_supertable_leaves_the_names_of_a_large_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (catalog, database, meters) = open(directory.path());
+    let pumps = catalog.create_table(database.oid, super_table("pumps")).unwrap();
+    let names: Vec<String> = (0..1_000).map(|n| format!("d{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    catalog
+        .create_children(meters.oid, &named(&names), &tags(&vec![(None, None); 1_000]))
+        .unwrap();
+    catalog
+        .create_children(pumps.oid, &named(&["p1"]), &tags(&[(None, None)]))
+        .unwrap();
+    catalog.drop_table(pumps.oid).unwrap();
+    assert_eq!(find(&catalog, database.oid, "p1"), None);
+    assert!(catalog.relation(database.oid, "pumps").is_none());
+    assert!(names.iter().all(|name| find(&catalog, database.oid, name).is_some()));
+    catalog.drop_table(meters.oid).unwrap();
+    assert!(names.iter().all(|name| find(&catalog, database.oid, name).is_none()));
+}
