@@ -197,7 +197,7 @@ impl NameReader<'_> {
 
     /// Finds the child that rows with these tags belong to when they name no table.
     pub fn find_derived(&self, table: &Table, tags: &[ArrayRef], row: usize) -> Option<ChildRef> {
-        self.database.derived(table, tags, row).ok()
+        self.database.derived(table, tags, row)
     }
 
     /// A supertable or plain table of this database.

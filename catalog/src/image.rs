@@ -103,13 +103,8 @@ impl DatabaseImage {
     }
 
     /// The child that rows with these tags belong to when they name no table.
-    pub fn derived(
-        &self,
-        table: &Table,
-        tags: &[arrow::array::ArrayRef],
-        row: usize,
-    ) -> Result<ChildRef, values::DerivedName> {
-        values::probe(table, tags, row, |name| self.probe(table, tags, row, name))
+    pub fn derived(&self, table: &Table, tags: &[arrow::array::ArrayRef], row: usize) -> Option<ChildRef> {
+        values::probe(table, tags, row, |name| self.probe(table, tags, row, name)).ok()
     }
 
     /// Whether a name is free, or is that of a child with these tags.

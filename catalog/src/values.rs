@@ -172,7 +172,7 @@ pub(crate) fn probe<T>(
     tags: &[ArrayRef],
     row: usize,
     mut look: impl FnMut(&[u8]) -> Probe<T>,
-) -> Result<T, DerivedName> {
+) -> Result<T, Box<DerivedName>> {
     let mut name = DerivedName::new(table, tags, row);
     let mut free = None;
     for clash in 0.. {
@@ -187,7 +187,7 @@ pub(crate) fn probe<T>(
         }
     }
     name.set_clash(free.unwrap_or_default());
-    Err(name)
+    Err(Box::new(name))
 }
 
 /// Whether `tags` are columns of `rows` values that children of this table may have.

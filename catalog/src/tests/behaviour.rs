@@ -182,8 +182,8 @@ fn tags_lead_to_their_table_whatever_happens_to_names() {
     assert_eq!(made[0], made[2]);
     assert_eq!(made.iter().map(|child| child.oid).collect::<HashSet<_>>().len(), 4);
     let found = |table: &Table, row| catalog.names(database.oid).unwrap().find_derived(table, &rows, row);
-    for row in 0..5 {
-        assert_eq!(found(&meters, row), Some(made[row]));
+    for (row, child) in made.iter().enumerate() {
+        assert_eq!(found(&meters, row), Some(*child));
     }
     let name = catalog.derived_name(&meters, &rows, 0);
     assert_eq!((name.len(), &name[..7]), ("meters_".len() + 16, "meters_"));
