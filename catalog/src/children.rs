@@ -8,6 +8,7 @@
 //! A change builds the chunks that it touches anew and puts them into a new list, so that a reader's `Children` stay as they were.
 //! Adding to the last chunk copies it: at most 8192 rows, microseconds beside the synced write that comes with it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
@@ -24,7 +25,54 @@ pub const CHUNK_ROWS: u32 = 8192;
 #[derive(Clone, Debug)]
 pub struct Children {
     pub table: Arc<Table>,
-    pub chunks: Arc<Vec<Arc<ChildChunk>>>,
+    pub chunks: Chunks,
+}
+
+/// Chunks in the order of their slots, shared as a whole: a snapshot of ten million children counts one reference.
+#[derive(Clone, Debug, Default)]
+pub struct Chunks(Arc<Vec<Arc<ChildChunk>>>);
+
+impl Chunks {
+    /// Puts a chunk in the place of another, or behind the last.
+    pub(crate) fn set(&mut self, index: usize, chunk: Arc<ChildChunk>) {
+        let chunks = Arc::make_mut(&mut self.0);
+        match chunks.get_mut(index) {
+            Some(place) => *place = chunk,
+            None => chunks.push(chunk),
+        }
+    }
+}
+
+impl Deref for Chunks {
+    type Target = [Arc<ChildChunk>];
+
+    fn deref(&self) -> &[Arc<ChildChunk>] {
+        &self.0
+    }
+}
+
+impl From<Vec<Arc<ChildChunk>>> for Chunks {
+    fn from(chunks: Vec<Arc<ChildChunk>>) -> Chunks {
+        Chunks(Arc::new(chunks))
+    }
+}
+
+impl<'a> IntoIterator for &'a Chunks {
+    type Item = &'a Arc<ChildChunk>;
+    type IntoIter = std::slice::Iter<'a, Arc<ChildChunk>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl IntoIterator for Chunks {
+    type Item = Arc<ChildChunk>;
+    type IntoIter = std::vec::IntoIter<Arc<ChildChunk>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Arc::unwrap_or_clone(self.0).into_iter()
+    }
 }
 
 /// Up to `CHUNK_ROWS` children. All arrays are equally long; dropped children are absent from `alive`.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::children::CHUNK_ROWS;
+use crate::children::{CHUNK_ROWS, Chunks};
 use crate::names::{NameIndex, Named, SLOT_PLAIN, SLOT_SUPER};
 use crate::values::{self, Probe};
 use crate::{CatalogError, ChildChunk, ChildRef, Database, Relation, SeriesRef, Table, TableKind};
@@ -25,7 +25,7 @@ pub(crate) struct DatabaseImage {
 
 pub(crate) struct TableImage {
     pub table: Arc<Table>,
-    pub chunks: Arc<Vec<Arc<ChildChunk>>>,
+    pub chunks: Chunks,
     /// Children that are not dropped.
     pub children_alive: u64,
 }
@@ -127,7 +127,7 @@ impl DatabaseImage {
         self.names.insert(table.name.as_bytes(), table_named(&table));
         let image = TableImage {
             table: table.clone(),
-            chunks: Arc::default(),
+            chunks: Chunks::default(),
             children_alive: 0,
         };
         self.tables.insert(table.oid, image);
@@ -177,15 +177,6 @@ impl TableImage {
         match self.chunks.split_last() {
             Some((last, full)) => full.len() as u64 * u64::from(CHUNK_ROWS) + last.rows() as u64,
             None => 0,
-        }
-    }
-
-    pub fn set_chunk(&mut self, index: usize, chunk: Arc<ChildChunk>) {
-        let chunks = Arc::make_mut(&mut self.chunks);
-        if index < chunks.len() {
-            chunks[index] = chunk;
-        } else {
-            chunks.push(chunk);
         }
     }
 }

@@ -30,7 +30,7 @@ mod tests;
 mod values;
 
 pub use catalog::{Catalog, ChildRef, Database, NameReader, NewChild, NewTable, Relation, SeriesRef};
-pub use children::{CHUNK_ROWS, ChildChunk, Children};
+pub use children::{CHUNK_ROWS, ChildChunk, Children, Chunks};
 pub use error::CatalogError;
 pub use options::{DatabaseOptions, Precision, UpdateMode};
 pub use schema::{Column, Table, TableChange, TableKind};

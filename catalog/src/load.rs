@@ -234,7 +234,7 @@ impl Children<'_> {
             .table_mut(oid)
             .ok_or_else(|| corrupt("belongs to no supertable"))?;
         table.children_alive += whole.alive.count_set_bits() as u64;
-        table.set_chunk(chunk as usize, Arc::new(whole));
+        table.chunks.set(chunk as usize, Arc::new(whole));
         Ok(())
     }
 

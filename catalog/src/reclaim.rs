@@ -63,7 +63,7 @@ fn reclaim(
         ..ChunkRecords::default()
     };
     records.insert(oid, (0..chunks.len()).map(layout).collect());
-    image.chunks = Arc::new(chunks);
+    image.chunks = chunks.into();
     Ok(())
 }
 

@@ -299,7 +299,7 @@ impl Edited {
         let mut image = catalog.image.write();
         if let Some(table) = image.table_mut(self.table) {
             for (index, chunk) in self.chunks {
-                table.set_chunk(index, chunk);
+                table.chunks.set(index, chunk);
             }
         }
     }

@@ -108,7 +108,7 @@ impl Catalog {
                 );
             }
             if let Some(table) = database.tables.get_mut(&plan.table.oid) {
-                table.set_chunk(*index, chunk.clone());
+                table.chunks.set(*index, chunk.clone());
                 table.children_alive += (end - shown) as u64;
             }
             shown = end;

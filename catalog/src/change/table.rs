@@ -104,7 +104,7 @@ impl Catalog {
             }
             if let Some(table) = database.tables.get_mut(&oid) {
                 table.table = after.clone();
-                table.chunks = Arc::new(chunks);
+                table.chunks = chunks.into();
             }
         }
         self.version.store(meta.version, Ordering::Release);
