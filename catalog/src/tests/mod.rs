@@ -1,6 +1,7 @@
 //! Tests of the catalog as a whole: what its users rely on, across restarts.
 
 mod behaviour;
+mod children;
 mod damage;
 mod model;
 
@@ -84,4 +85,8 @@ fn child_of(catalog: &Catalog, children: &Children, child: ChildRef) -> String {
     assert_eq!(children.table.oid, child.supertable);
     assert!(catalog.children_count(child.supertable) > 0);
     chunk.name(row).to_owned()
+}
+
+fn find(catalog: &Catalog, database: u32, name: &str) -> Option<ChildRef> {
+    catalog.names(database).unwrap().find(name)
 }
