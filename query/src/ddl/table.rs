@@ -74,6 +74,7 @@ fn new_column(column: &ColumnDefinition, create: &CreateTable, is_time: bool) ->
         not_null: column.not_null || is_time,
         attnum: 0,
         default: column.default.as_ref().map(|default| default.text.clone()),
+        comment: None,
     }
 }
 
