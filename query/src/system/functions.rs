@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err};
@@ -250,7 +250,11 @@ fn quote_identifier(name: &str) -> String {
 
 /// Functions that answer about the session that asks and the catalog it sees.
 pub(super) fn of_session(engine: &Arc<Engine>, session: &SessionInfo) -> Vec<ScalarUDF> {
-    let snapshot = Arc::new(Snapshot::take(engine, session));
+    // Most statements call none of these: the catalog is read when the first is called.
+    let (engine, of) = (engine.clone(), session.clone());
+    let snapshot = Arc::new(LazyLock::new(
+        Box::new(move || Snapshot::take(&engine, &of)) as Box<dyn FnOnce() -> Snapshot + Send + Sync>
+    ));
     let database = session.database.name.clone();
     let settings = session.settings.clone();
     let with = |f: fn(&Snapshot, &[ScalarValue]) -> Result<Cell>| {
@@ -285,7 +289,7 @@ pub(super) fn of_session(engine: &Arc<Engine>, session: &SessionInfo) -> Vec<Sca
                 return Ok(Cell::Null);
             };
             let missing_ok = matches!(values.get(1), Some(ScalarValue::Boolean(Some(true))));
-            match settings.show(&name) {
+            match settings.find(&name) {
                 Some(value) => Ok(value.into()),
                 None if missing_ok => Ok(Cell::Null),
                 None => exec_err!("unrecognized configuration parameter \"{name}\""),

@@ -186,22 +186,19 @@ pub(super) const PG_SETTINGS: &[ColumnDef] = &[
 ];
 
 pub(super) fn settings(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    snapshot
-        .session
-        .settings
-        .all()
-        .into_iter()
-        .map(|(name, value)| {
+    let settings = snapshot.session.settings.all();
+    settings
+        .map(|(name, value, description)| {
             vec![
                 name.into(),
-                value.clone().into(),
+                value.into(),
                 Cell::Null,
                 Cell::Null,
-                Cell::Null,
+                description.into(),
                 "user".into(),
                 "string".into(),
                 "default".into(),
-                value.clone().into(),
+                value.into(),
                 value.into(),
             ]
         })

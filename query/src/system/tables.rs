@@ -55,9 +55,7 @@ const fn standard(
     }
 }
 
-use Kind::{
-    Bool, Char, Float4, Int2, Int2Array, Int2Vector, Int4, Int8, Name, Oid, OidArray, Text, TextArray, Timestamptz,
-};
+use Kind::{Bool, Char, Float4, Int2, Int2Vector, Int4, Int8, Name, Oid, OidArray, Text, TextArray, Timestamptz};
 
 /// Columns as PostgreSQL 15 has them, as far as clients read them. OIDs below 10000 are PostgreSQL's own; those of views are ours, from 12000.
 pub(super) const TABLES: &[SystemTable] = &[
