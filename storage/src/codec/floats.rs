@@ -269,7 +269,7 @@ mod tests {
     /// Not-a-numbers keep their payload, zeros their sign.
     #[test]
     fn exceptions() {
-        let mut values: Vec<f64> = (0..100).map(|i| f64::from(i) * 0.1).collect();
+        let mut values: Vec<f64> = (0..100).map(|i| f64::from(i) / 10.0).collect();
         values[0] = -0.0;
         values[17] = f64::NAN;
         values[18] = f64::from_bits(0xfff8_dead_beef_0001);
