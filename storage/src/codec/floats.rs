@@ -254,8 +254,7 @@ mod tests {
     /// Decimals of one to six digits have no exceptions, in either width; what has none of them is left to others.
     #[test]
     fn decimals() {
-        for digits in 0..6 {
-            let power = POWERS_OF_TEN[digits];
+        for power in &POWERS_OF_TEN[..6] {
             let doubles: Vec<f64> = (0..4096).map(|i| f64::from(i * 37 % 1000 - 300) / power).collect();
             let floats: Vec<f32> = doubles.iter().map(|v| *v as f32).collect();
             // Ten bits a value, an eighth of a bit of tables.

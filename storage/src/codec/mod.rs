@@ -30,8 +30,8 @@ use cursor::{Cursor, Decoded};
 use numbers::Native;
 
 /// Most rows of an encoded column. A few bytes may stand for any number of equal values, so the number of rows is what bounds the memory
-/// that decoding takes: 2^20 rows of 16 bytes are 16 MiB. Blocks hold a few thousand rows, and records of the log are cut below this.
-pub const ROWS_MAX: usize = 1 << 20;
+/// that decoding takes: 2^22 rows of 16 bytes are 64 MiB. Blocks hold a few thousand rows, and the log cuts what a transaction writes at this.
+pub const ROWS_MAX: usize = 1 << 22;
 
 /// How values of a column are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +166,7 @@ pub fn decode(bytes: &[u8], data_type: &DataType, rows: usize) -> Result<ArrayRe
 /// As [`decode`], from bytes that go on after the column; with how many were the column's.
 pub fn decode_prefix(bytes: &[u8], data_type: &DataType, rows: usize) -> Result<(ArrayRef, usize), &'static str> {
     if rows > ROWS_MAX {
-        return Err("a column of at most 1048576 rows");
+        return Err("a column of at most 4194304 rows");
     }
     let mut cursor = Cursor::new(bytes);
     let array = decode_column(&mut cursor, data_type, rows)?;

@@ -22,7 +22,7 @@ pub(super) fn step(values: &[i64], min: i64) -> Option<u64> {
     for value in values.iter().skip(SAMPLE) {
         let above = value.wrapping_sub(min) as u64;
         // One division while the sampled step holds; the slow path runs at most 64 times, since each time the step halves at least.
-        if step == 0 || above % step != 0 {
+        if !above.is_multiple_of(step) {
             step = greatest_common_divisor(step, above);
             if step == 1 {
                 return None;

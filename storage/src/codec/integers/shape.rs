@@ -148,10 +148,11 @@ impl Shape {
             .filter(|(needs, _, _)| *needs <= levels)
             .min_by_key(|(_, _, bits)| *bits)
             .expect("packed needs no level");
-        if depth == 0 && bits >= self.rows * SCALED_FROM_BITS {
-            if let Some(step) = scaled::step(values, self.min) {
-                return Plan::Scaled(step);
-            }
+        if depth == 0
+            && bits >= self.rows * SCALED_FROM_BITS
+            && let Some(step) = scaled::step(values, self.min)
+        {
+            return Plan::Scaled(step);
         }
         plan
     }
