@@ -207,6 +207,8 @@ struct Run {
     /// A run of few series with many rows, or of many with few.
     series: u32,
     times: i64,
+    /// Views taken earlier, with what they have to show for ever.
+    kept: Vec<(VnodeView, Model)>,
 }
 
 fn options(mode: UpdateMode) -> VnodeOptions {
@@ -238,6 +240,7 @@ impl Run {
             model: Model::default(),
             series,
             times,
+            kept: Vec::new(),
         }
     }
 
@@ -323,6 +326,7 @@ impl Run {
     }
 
     fn reopen(&mut self) {
+        self.kept.clear();
         self.store = open(&self.io, self.mode);
         let flushed = self.store.flushed_index();
         self.log.retain(|(index, _)| *index > flushed);
@@ -486,20 +490,19 @@ impl Drop for Seed {
 fn run(mode: UpdateMode, seed: u64) {
     let _seed = Seed(mode, seed);
     let mut run = Run::new(mode, seed);
-    let mut kept: Vec<(VnodeView, Model)> = Vec::new();
     for step in 0..60 {
         run.step();
         // Views stay as they were, whatever is flushed, merged or removed meanwhile.
         if step % 10 == 3 {
-            kept.push((run.store.view(), run.model.clone()));
+            run.kept.push((run.store.view(), run.model.clone()));
         }
         if step % 10 == 9 {
-            for (view, model) in &kept {
-                run.check(view, model);
+            for (view, model) in run.kept.clone() {
+                run.check(&view, &model);
             }
         }
     }
-    drop(kept);
+    run.kept.clear();
     // Nothing is left of files that no view shows.
     let live = run.store.statistics().data_files;
     assert_eq!(run.io.data_files(), live);
