@@ -121,14 +121,23 @@ impl ColumnBuilder {
         }
     }
 
-    /// Bytes that `rows` rows of it take, without long texts.
-    pub fn row_bytes(&self) -> usize {
+    /// Bytes that each value takes, besides long texts.
+    pub fn value_bytes(&self) -> usize {
         match self {
             ColumnBuilder::Boolean(_) => 1,
             ColumnBuilder::SmallInt(_) => 2,
             ColumnBuilder::Integer(_) | ColumnBuilder::Real(_) | ColumnBuilder::Date(_) => 4,
             ColumnBuilder::BigInt(_) | ColumnBuilder::Double(_) | ColumnBuilder::Time { .. } => 8,
             ColumnBuilder::Numeric(..) | ColumnBuilder::Text(..) | ColumnBuilder::Bytea(_) => 16,
+        }
+    }
+
+    /// Bytes of the texts held; 0 for columns of numbers.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            ColumnBuilder::Text(builder, _) => builder.allocated_size(),
+            ColumnBuilder::Bytea(builder) => builder.allocated_size(),
+            _ => 0,
         }
     }
 

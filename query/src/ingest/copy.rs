@@ -118,7 +118,8 @@ impl CopyIn {
     /// Takes the bytes of one CopyData; rows may begin and end anywhere in it.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), QueryError> {
         let mut names = CatalogNames::new(self.engine.catalog(), self.rows.target.database.oid);
-        self.reader.feed(&mut self.rows, &mut names, bytes)
+        self.reader.feed(&mut self.rows, &mut names, bytes)?;
+        self.rows.check_memory()
     }
 
     /// All data has come: the rows join the session's transaction. Answers with their number.

@@ -146,11 +146,8 @@ impl CopyRows {
             }
         }
         rows.end_row(series, time);
-        let full = rows.is_full();
         self.count += 1;
-        if full {
-            self.close_chunk()?;
-        }
+        self.accumulator.families.close_if_full(self.place);
         Ok(())
     }
 
@@ -160,17 +157,14 @@ impl CopyRows {
         super::column::to_time(Datum::from_scalar(default)?, self.zoned_time, &mut self.times).ok()
     }
 
-    fn close_chunk(&mut self) -> Result<(), QueryError> {
-        self.accumulator.families.close_if_full(self.place);
-        if self.accumulator.memory_bytes() > COPY_BYTES_MAX {
-            let error = QueryError::new(
-                ErrorKind::ProgramLimitExceeded,
-                format!("COPY holds more than {} MiB before its end", COPY_BYTES_MAX >> 20),
-            )
-            .with_hint("A COPY is all or nothing and waits in memory: split the data into several COPY commands.");
-            return Err(self.in_row(error));
+    /// After each piece of data.
+    pub fn check_memory(&self) -> Result<(), QueryError> {
+        if self.accumulator.memory_bytes() <= COPY_BYTES_MAX {
+            return Ok(());
         }
-        Ok(())
+        let message = format!("COPY holds more than {} MiB before its end", COPY_BYTES_MAX >> 20);
+        let hint = "A COPY is all or nothing and waits in memory: split the data into several COPY commands.";
+        Err(self.in_row(QueryError::new(ErrorKind::ProgramLimitExceeded, message).with_hint(hint)))
     }
 
     #[inline]

@@ -606,7 +606,7 @@ fn type_name(cursor: &mut Cursor<'_>) -> Option<u32> {
         "int4" | "int" | "integer" => oid::INT4,
         "int8" | "bigint" => oid::INT8,
         "float4" | "real" => oid::FLOAT4,
-        "float8" | "double" => oid::FLOAT8,
+        "float8" | "float" | "double" => oid::FLOAT8,
         "numeric" | "decimal" => oid::NUMERIC,
         "text" => oid::TEXT,
         "varchar" => oid::VARCHAR,

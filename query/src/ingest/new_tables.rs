@@ -144,7 +144,7 @@ impl NewTables {
         members.names.push(NewChild {
             name: named.then(|| name.clone()),
         });
-        let tags: usize = members.tags.iter().map(ColumnBuilder::row_bytes).sum();
+        let tags: usize = members.tags.iter().map(ColumnBuilder::value_bytes).sum();
         // The name stands in the map and in the group; 64: their headers.
         self.bytes += 2 * name.len() + tags + 64;
         of_key(&mut self.by_name, database_oid).insert(name, series);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, UInt32Array};
 use taospg_catalog::{Precision, SeriesRef, Table};
 use taospg_storage::{Change, ColumnId, Conflict, FamilyId, Rows};
 
@@ -25,6 +25,9 @@ pub struct FamilyRows {
     pub columns: Vec<ColumnBuilder>,
     precision: Precision,
     conflict: Conflict,
+    /// What a row takes besides long texts, and which columns have those.
+    row_bytes: usize,
+    text_columns: Vec<usize>,
     vnodes: Vec<u32>,
     series: Vec<u32>,
     times: Vec<i64>,
@@ -91,9 +94,8 @@ impl FamilyRows {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        // 16: vnode, series and time.
-        let row: usize = self.columns.iter().map(ColumnBuilder::row_bytes).sum::<usize>() + 16;
-        row * self.len()
+        let texts = self.text_columns.iter().map(|index| self.columns[*index].text_bytes());
+        self.row_bytes * self.len() + texts.sum::<usize>()
     }
 
     /// Takes all rows out, one set for each vnode.
@@ -152,6 +154,21 @@ fn members(vnodes: &[u32]) -> Vec<(u32, Vec<u32>)> {
     members
 }
 
+/// Texts taken from an array share its buffers; here they get their own, so that each vnode holds its texts alone.
+fn compact(array: ArrayRef) -> ArrayRef {
+    if let Some(texts) = array.as_string_view_opt()
+        && !texts.data_buffers().is_empty()
+    {
+        return Arc::new(texts.gc());
+    }
+    if let Some(bytes) = array.as_binary_view_opt()
+        && !bytes.data_buffers().is_empty()
+    {
+        return Arc::new(bytes.gc());
+    }
+    array
+}
+
 impl ClosedRows {
     fn gather(&self, vnode: u32, rows: Vec<u32>) -> ClosedRows {
         let series = rows.iter().map(|row| self.series[*row as usize]).collect();
@@ -159,7 +176,7 @@ impl ClosedRows {
         let rows = UInt32Array::from(rows);
         let columns = self.columns.iter().map(|(id, array)| {
             let array = arrow::compute::take(array, &rows, None).expect("row numbers are those of the arrays");
-            (*id, array)
+            (*id, compact(array))
         });
         ClosedRows {
             vnode,
