@@ -73,6 +73,7 @@ fn target() -> Target {
         not_null: id == 0,
         attnum: id + 1,
         default: None,
+        comment: None,
     };
     let mut columns = vec![column(0, "ts".into(), SqlType::Timestamptz)];
     columns.extend((1..=10).map(|id| column(id, format!("m{id}"), SqlType::Double)));
@@ -86,6 +87,7 @@ fn target() -> Target {
         tags: vec![column(11, "region".into(), SqlType::Text)],
         series: None,
         comment: None,
+        child_prefix: String::new(),
         next_column_id: 12,
         next_attnum: 13,
     };

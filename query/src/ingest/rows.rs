@@ -46,10 +46,14 @@ pub struct ClosedRows {
 impl FamilyRows {
     pub fn new(table: Arc<Table>, precision: Precision, conflict: Conflict) -> FamilyRows {
         let columns = table.columns.iter().skip(1);
-        let columns = columns
+        let columns: Vec<ColumnBuilder> = columns
             .map(|column| ColumnBuilder::new(&column.sql_type, precision))
             .collect();
+        let is_text = |column: &ColumnBuilder| matches!(column, ColumnBuilder::Text(..) | ColumnBuilder::Bytea(_));
         FamilyRows {
+            // 16: vnode, series and time.
+            row_bytes: columns.iter().map(ColumnBuilder::value_bytes).sum::<usize>() + 16,
+            text_columns: (0..columns.len()).filter(|index| is_text(&columns[*index])).collect(),
             table,
             columns,
             precision,

@@ -32,6 +32,7 @@ fn column(id: u16, name: &str, sql_type: SqlType) -> Column {
         not_null: id == 0,
         attnum: id + 1,
         default: None,
+        comment: None,
     }
 }
 
@@ -62,6 +63,7 @@ fn meters() -> Target {
         ],
         series: None,
         comment: None,
+        child_prefix: String::new(),
         next_column_id: 12,
         next_attnum: 13,
     };
