@@ -19,6 +19,7 @@ use taospg_catalog::{ChildRef, Table};
 
 use crate::{Parameter, QueryError, ResultField, RowSet, Session};
 
+mod aggregate;
 mod change;
 mod constant;
 pub mod context;

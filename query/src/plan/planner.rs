@@ -14,7 +14,7 @@ use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
 use super::context::QueryContext;
-use super::{errors, literals, newest, sort};
+use super::{aggregate, errors, literals, newest, sort};
 use crate::{EngineOptions, QueryError, functions, system};
 
 /// Rows in a batch: DataFusion's own default, which keeps a dozen columns of it in the L2 cache.
@@ -101,6 +101,7 @@ fn template(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
         optimizer.rules.insert(0, Arc::new(newest::NewestRows));
     }
     if let Some(rules) = builder.physical_optimizers() {
+        rules.rules.insert(0, Arc::new(aggregate::AggregateSeries));
         rules.rules.push(Arc::new(sort::SortIntoScan));
     }
     state = builder.build();

@@ -162,7 +162,7 @@ impl ScanParts {
     }
 
     /// Which vnodes each partition reads.
-    fn partitions(&self) -> Vec<Vec<usize>> {
+    pub fn partitions(&self) -> Vec<Vec<usize>> {
         let parallel = match self.series_taken > SERIES_OF_SMALL_SCAN && self.limit.is_none() && !self.table.newest {
             true => self.partitions_max.clamp(1, self.vnodes.len().max(1)),
             false => 1,
@@ -172,6 +172,52 @@ impl ScanParts {
             partitions[vnode % parallel].push(vnode);
         }
         partitions
+    }
+
+    /// What EXPLAIN shows of it.
+    pub fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self;
+        let name = &parts.table.table.name;
+        write!(f, "table={name}, series={} of {}", parts.series_taken, parts.series_of)?;
+        match parts.time {
+            None => write!(f, ", time=none")?,
+            Some(range) => {
+                let precision = parts.table.database.options.precision;
+                let start = Instant(range.start(), precision);
+                match range.end() {
+                    i64::MAX => write!(f, ", time>={start}")?,
+                    end => write!(f, ", time=[{start}, {}]", Instant(end, precision))?,
+                }
+                let family = FamilyId(parts.table.table.oid);
+                let groups: usize = parts
+                    .vnodes
+                    .iter()
+                    .filter_map(|series| parts.context.view(series.vnode).ok())
+                    .map(|view| view.file_groups(family, range))
+                    .sum();
+                write!(f, ", file_groups={groups}")?;
+            }
+        }
+        let names: Vec<&str> = parts
+            .schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        write!(f, ", columns=[{}], vnodes={}", names.join(", "), parts.vnodes.len())?;
+        if !parts.bounds.is_empty() {
+            write!(f, ", bounds={}", parts.bounds.len())?;
+        }
+        if parts.direction == Direction::Descending {
+            write!(f, ", newest first")?;
+        }
+        if let Some(limit) = parts.limit_per_series {
+            write!(f, ", rows per series<={limit}")?;
+        }
+        if let Some(limit) = parts.limit {
+            write!(f, ", limit={limit}")?;
+        }
+        Ok(())
     }
 }
 
@@ -223,53 +269,16 @@ impl fmt::Debug for SeriesScan {
 
 impl DisplayAs for SeriesScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = &self.parts;
-        let what = if parts.table.newest { "NewestRows" } else { "SeriesScan" };
-        let name = &parts.table.table.name;
         write!(
             f,
-            "{what}: table={name}, series={} of {}",
-            parts.series_taken, parts.series_of
-        )?;
-        match parts.time {
-            None => write!(f, ", time=none")?,
-            Some(range) => {
-                let precision = parts.table.database.options.precision;
-                let start = Instant(range.start(), precision);
-                match range.end() {
-                    i64::MAX => write!(f, ", time>={start}")?,
-                    end => write!(f, ", time=[{start}, {}]", Instant(end, precision))?,
-                }
-                let family = FamilyId(parts.table.table.oid);
-                let groups: usize = parts
-                    .vnodes
-                    .iter()
-                    .filter_map(|series| parts.context.view(series.vnode).ok())
-                    .map(|view| view.file_groups(family, range))
-                    .sum();
-                write!(f, ", file_groups={groups}")?;
+            "{}: ",
+            if self.parts.table.newest {
+                "NewestRows"
+            } else {
+                "SeriesScan"
             }
-        }
-        let names: Vec<&str> = parts
-            .schema
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
-        write!(f, ", columns=[{}], vnodes={}", names.join(", "), parts.vnodes.len())?;
-        if !parts.bounds.is_empty() {
-            write!(f, ", bounds={}", parts.bounds.len())?;
-        }
-        if parts.direction == Direction::Descending {
-            write!(f, ", newest first")?;
-        }
-        if let Some(limit) = parts.limit_per_series {
-            write!(f, ", rows per series<={limit}")?;
-        }
-        if let Some(limit) = parts.limit {
-            write!(f, ", limit={limit}")?;
-        }
-        Ok(())
+        )?;
+        self.parts.describe(f)
     }
 }
 
@@ -524,7 +533,7 @@ pub fn slots_of(series: &VnodeSeries, batch: &ScanBatch) -> Vec<u32> {
 }
 
 /// Output columns of a batch from storage.
-fn assemble(parts: &ScanParts, series: &VnodeSeries, metrics: &[usize], batch: ScanBatch) -> DfResult<RecordBatch> {
+pub fn assemble(parts: &ScanParts, series: &VnodeSeries, metrics: &[usize], batch: ScanBatch) -> DfResult<RecordBatch> {
     let rows = batch.rows();
     let per_series = parts.sources.iter().any(|source| source.is_of_series());
     let slots = if per_series {

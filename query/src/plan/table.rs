@@ -138,6 +138,11 @@ impl SeriesTable {
         }
     }
 
+    /// The time column as scans give it.
+    pub fn time_field(&self) -> Field {
+        described(&self.database, &self.table, self.table.time_column()).1
+    }
+
     /// What a filter means to a scan of this table.
     pub fn meaning(&self, filter: &Expr) -> Meaning {
         filter::meaning(self, filter)

@@ -1,0 +1,529 @@
+//! The operator: batches of runs in, partial states of groups out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatchOptions, UInt32Array};
+use arrow::buffer::{NullBuffer, ScalarBuffer};
+use arrow::compute::{cast, concat, filter, prep_null_mask_filter, take};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::cast::as_boolean_array;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions, SchedulingType,
+};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
+use futures::stream;
+use taospg_storage::{Run, ScanBatch};
+
+use super::fold::{self, Fold, Kind};
+use crate::plan::errors;
+use crate::plan::planner::BATCH_ROWS;
+use crate::plan::scan::{self, Batches, ScanParts};
+use crate::plan::table::Source;
+
+/// A group expression.
+#[derive(Clone, Debug)]
+pub enum Grouping {
+    /// Over tags and name: one value for each run. Columns are those of the scan.
+    OfSeries(Arc<dyn PhysicalExpr>),
+    /// Over the time column, which is the only column it sees.
+    OfTime(Arc<dyn PhysicalExpr>),
+}
+
+/// An aggregate and the column it takes; `None` for `count(*)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument {
+    pub kind: Kind,
+    pub source: Option<Source>,
+}
+
+/// Everything that decides the operator.
+#[derive(Clone)]
+pub struct Shape {
+    pub scan: Arc<ScanParts>,
+    pub filter: Option<Arc<dyn PhysicalExpr>>,
+    pub grouping: Vec<Grouping>,
+    pub arguments: Vec<Argument>,
+    /// Groups, then states, as DataFusion's partial aggregation has them.
+    pub schema: SchemaRef,
+}
+
+pub struct SeriesAggregate {
+    shape: Arc<Shape>,
+    partitions: Vec<Vec<usize>>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl SeriesAggregate {
+    pub fn new(shape: Shape) -> SeriesAggregate {
+        let partitions = shape.scan.partitions();
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(shape.schema.clone()),
+            Partitioning::UnknownPartitioning(partitions.len()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::NonCooperative);
+        SeriesAggregate {
+            shape: Arc::new(shape),
+            partitions,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+}
+
+impl fmt::Debug for SeriesAggregate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeriesAggregate").finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for SeriesAggregate {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups: Vec<String> = self
+            .shape
+            .grouping
+            .iter()
+            .map(|grouping| match grouping {
+                Grouping::OfSeries(expr) | Grouping::OfTime(expr) => expr.to_string(),
+            })
+            .collect();
+        write!(
+            f,
+            "SeriesAggregate: by=[{}], aggregates={}",
+            groups.join(", "),
+            self.shape.arguments.len()
+        )?;
+        if let Some(filter) = &self.shape.filter {
+            write!(f, ", filter={filter}")?;
+        }
+        write!(f, ", ")?;
+        self.shape.scan.describe(f)
+    }
+}
+
+impl ExecutionPlan for SeriesAggregate {
+    fn name(&self) -> &str {
+        "SeriesAggregate"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![]
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
+    ) -> DfResult<TreeNodeRecursion> {
+        self.shape
+            .filter
+            .iter()
+            .try_fold(TreeNodeRecursion::Continue, |_, filter| f(filter))
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+        let vnodes = self.partitions.get(partition).cloned().unwrap_or_default();
+        let groups = Groups::new(self.shape.clone(), vnodes, &self.metrics, partition)?;
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.shape.schema.clone(),
+            stream::iter(groups),
+        )))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+/// The groups of one partition.
+struct Groups {
+    shape: Arc<Shape>,
+    columns: Vec<usize>,
+    waiting: std::vec::IntoIter<usize>,
+    current: Option<(usize, Batches)>,
+    folds: Vec<Box<dyn Fold>>,
+    /// Group values of groups begun, in pieces; one column of pieces for each group expression.
+    keys: Vec<Vec<ArrayRef>>,
+    /// The group that rows are added to: series, and its time keys.
+    open: Option<(u32, Vec<Option<i64>>)>,
+    /// Complete groups whose states wait in the folds.
+    complete: usize,
+    /// Whether a series has groups of its own.
+    by_series: bool,
+    time_schema: SchemaRef,
+    ended: bool,
+    baseline: BaselineMetrics,
+    set: ExecutionPlanMetricsSet,
+    partition: usize,
+}
+
+impl Groups {
+    fn new(shape: Arc<Shape>, vnodes: Vec<usize>, set: &ExecutionPlanMetricsSet, partition: usize) -> DfResult<Groups> {
+        let columns = shape.scan.metrics();
+        let mut folds = Vec::with_capacity(shape.arguments.len());
+        let schema = &shape.scan.schema;
+        for argument in &shape.arguments {
+            let place = argument
+                .source
+                .and_then(|source| shape.scan.sources.iter().position(|other| *other == source));
+            let data_type = place.map(|place| schema.field(place).data_type());
+            let fold = fold::fold(argument.kind, data_type);
+            folds.push(fold.ok_or_else(|| DataFusionError::Internal("an aggregate lost its type".into()))?);
+        }
+        let time = shape.scan.table.time_field();
+        Ok(Groups {
+            columns,
+            waiting: vnodes.into_iter(),
+            current: None,
+            folds,
+            keys: vec![Vec::new(); shape.grouping.len()],
+            open: None,
+            complete: 0,
+            by_series: shape
+                .grouping
+                .iter()
+                .any(|grouping| matches!(grouping, Grouping::OfSeries(_))),
+            time_schema: Arc::new(Schema::new(vec![time])),
+            ended: false,
+            baseline: BaselineMetrics::new(set, partition),
+            set: set.clone(),
+            partition,
+            shape,
+        })
+    }
+
+    fn advance(&mut self) -> DfResult<Option<RecordBatch>> {
+        let timer = self.baseline.elapsed_compute().clone();
+        let _running = timer.timer();
+        while !self.ended {
+            match self.next_batch()? {
+                Some((vnode, batch)) => self.consume(vnode, batch)?,
+                None => {
+                    self.close();
+                    self.ended = true;
+                }
+            }
+            if self.complete >= BATCH_ROWS {
+                return self.emit().map(Some);
+            }
+        }
+        match self.complete {
+            0 => Ok(None),
+            _ => self.emit().map(Some),
+        }
+    }
+
+    fn next_batch(&mut self) -> DfResult<Option<(usize, ScanBatch)>> {
+        loop {
+            let (vnode, source) = match &mut self.current {
+                Some(current) => current,
+                None => {
+                    let Some(vnode) = self.waiting.next() else {
+                        return Ok(None);
+                    };
+                    // Series of another vnode have other groups.
+                    self.close();
+                    match scan::open(&self.shape.scan, vnode, &self.columns).map_err(errors::wrap)? {
+                        Some(source) => self.current.insert((vnode, source)),
+                        None => continue,
+                    }
+                }
+            };
+            let vnode = *vnode;
+            let batch = match source {
+                Batches::Scan(scan) => scan.next().transpose().map_err(errors::wrap)?,
+                Batches::Newest(batch) => batch.take(),
+            };
+            match batch {
+                Some(batch) if batch.rows() == 0 => {}
+                Some(batch) => return Ok(Some((vnode, batch))),
+                None => {
+                    if let Some((_, Batches::Scan(scan))) = self.current.take() {
+                        scan::report(&self.set, self.partition, &scan.counters());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Completes the open group.
+    fn close(&mut self) {
+        if self.open.take().is_some() {
+            self.folds.iter_mut().for_each(|fold| fold.finish());
+            self.complete += 1;
+        }
+    }
+
+    fn consume(&mut self, vnode: usize, batch: ScanBatch) -> DfResult<()> {
+        let shape = self.shape.clone();
+        let batch = match &shape.filter {
+            Some(predicate) => filtered(&shape.scan, vnode, &self.columns, batch, predicate)?,
+            None => batch,
+        };
+        let rows = batch.rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        // Keys: one value for each run, or one for each row.
+        let mut key_values: Vec<ArrayRef> = Vec::with_capacity(shape.grouping.len());
+        let mut time_keys: Vec<TimeKey> = Vec::new();
+        let run_columns = self.by_series.then(|| self.run_columns(vnode, &batch)).transpose()?;
+        for grouping in &shape.grouping {
+            match (grouping, &run_columns) {
+                (Grouping::OfSeries(expr), Some(runs)) => {
+                    key_values.push(expr.evaluate(runs)?.into_array(runs.num_rows())?);
+                }
+                (Grouping::OfTime(expr), _) => {
+                    let times = scan::time_array(&batch.times, self.time_schema.field(0).data_type())?;
+                    let input = RecordBatch::try_new(self.time_schema.clone(), vec![times])?;
+                    let values = expr.evaluate(&input)?.into_array(rows)?;
+                    time_keys.push(TimeKey::new(&values)?);
+                    key_values.push(values);
+                }
+                (Grouping::OfSeries(_), None) => {}
+            }
+        }
+        for (fold, argument) in self.folds.iter_mut().zip(&shape.arguments) {
+            let column = match argument.source {
+                Some(Source::Metric(index)) => self
+                    .columns
+                    .iter()
+                    .position(|column| *column == index)
+                    .and_then(|place| batch.columns.get(place))
+                    .cloned(),
+                Some(_) => Some(scan::time_array(&batch.times, self.time_schema.field(0).data_type())?),
+                None => None,
+            };
+            fold.begin_batch(column.as_ref(), &batch.times)?;
+        }
+        let (mut begun_runs, mut begun_rows) = (Vec::new(), Vec::new());
+        let mut from = 0;
+        for (index, run) in batch.runs.iter().enumerate() {
+            let end = from + run.rows;
+            while from < end {
+                let to = stretch(&time_keys, from, end);
+                let same = self.open.as_ref().is_some_and(|(series, keys)| {
+                    (!self.by_series || *series == run.series.0)
+                        && keys.iter().zip(&time_keys).all(|(key, values)| *key == values.at(from))
+                });
+                if !same {
+                    self.close();
+                    self.open = Some((run.series.0, time_keys.iter().map(|values| values.at(from)).collect()));
+                    begun_runs.push(index as u32);
+                    begun_rows.push(from as u32);
+                }
+                for fold in &mut self.folds {
+                    fold.add(from, to)?;
+                }
+                from = to;
+            }
+        }
+        let (runs, rows) = (UInt32Array::from(begun_runs), UInt32Array::from(begun_rows));
+        let mut values = key_values.into_iter();
+        for (pieces, grouping) in self.keys.iter_mut().zip(&shape.grouping) {
+            let Some(values) = values.next() else {
+                continue;
+            };
+            let places = match grouping {
+                Grouping::OfSeries(_) => &runs,
+                Grouping::OfTime(_) => &rows,
+            };
+            if !places.is_empty() {
+                pieces.push(take(&values, places, None)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The scan's columns with one row for each run: names and tags, the rest NULL.
+    fn run_columns(&self, vnode: usize, batch: &ScanBatch) -> DfResult<RecordBatch> {
+        let parts = &self.shape.scan;
+        let series = &parts.vnodes[vnode];
+        let slots = scan::slots_of(series, batch);
+        let mut fields = Vec::with_capacity(parts.sources.len());
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(parts.sources.len());
+        for (source, field) in parts.sources.iter().zip(parts.schema.fields()) {
+            fields.push(field.as_ref().clone().with_nullable(true));
+            columns.push(match source {
+                Source::Tag(_) | Source::Name => scan::series_values(parts, *source, field, &slots)?,
+                _ => arrow::array::new_null_array(field.data_type(), slots.len()),
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(slots.len()));
+        Ok(RecordBatch::try_new_with_options(
+            Arc::new(Schema::new(fields)),
+            columns,
+            &options,
+        )?)
+    }
+
+    /// The complete groups as a batch.
+    fn emit(&mut self) -> DfResult<RecordBatch> {
+        let rows = std::mem::take(&mut self.complete);
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.shape.schema.fields().len());
+        for pieces in &mut self.keys {
+            let parts: Vec<&dyn Array> = pieces.iter().map(|piece| piece.as_ref()).collect();
+            let all = concat(&parts)?;
+            columns.push(all.slice(0, rows));
+            // The open group has begun already: its values stay.
+            pieces.clear();
+            if all.len() > rows {
+                pieces.push(all.slice(rows, all.len() - rows));
+            }
+        }
+        for fold in &mut self.folds {
+            columns.extend(fold.take());
+        }
+        let typed = columns
+            .into_iter()
+            .zip(self.shape.schema.fields())
+            .map(|(column, field)| match column.data_type() == field.data_type() {
+                true => Ok(column),
+                false => cast(&column, field.data_type()),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(self.shape.schema.clone(), typed, &options)?;
+        self.baseline.record_output(rows);
+        Ok(batch)
+    }
+}
+
+impl Iterator for Groups {
+    type Item = DfResult<RecordBatch>;
+
+    fn next(&mut self) -> Option<DfResult<RecordBatch>> {
+        self.advance().transpose()
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        if let Some((_, Batches::Scan(scan))) = self.current.take() {
+            scan::report(&self.set, self.partition, &scan.counters());
+        }
+    }
+}
+
+/// Values of a group expression of time, comparable as numbers.
+struct TimeKey {
+    values: ScalarBuffer<i64>,
+    nulls: Option<NullBuffer>,
+}
+
+impl TimeKey {
+    fn new(values: &ArrayRef) -> DfResult<TimeKey> {
+        Ok(TimeKey {
+            nulls: values.logical_nulls().filter(|nulls| nulls.null_count() > 0),
+            values: comparable(values)?,
+        })
+    }
+
+    fn at(&self, row: usize) -> Option<i64> {
+        match &self.nulls {
+            Some(nulls) if nulls.is_null(row) => None,
+            _ => Some(self.values[row]),
+        }
+    }
+
+    /// Where the stretch of equal values that begins at `from` ends.
+    fn stretch(&self, from: usize, end: usize) -> usize {
+        let length = match &self.nulls {
+            None => {
+                let first = self.values[from];
+                self.values[from..end].iter().position(|value| *value != first)
+            }
+            Some(_) => (from..end).position(|row| self.at(row) != self.at(from)),
+        };
+        length.map_or(end, |length| from + length)
+    }
+}
+
+/// Where the stretch of equal time keys that begins at `from` ends.
+fn stretch(keys: &[TimeKey], from: usize, end: usize) -> usize {
+    keys.iter().fold(end, |end, key| key.stretch(from, end))
+}
+
+/// Values as numbers that are equal where the values are.
+fn comparable(values: &ArrayRef) -> DfResult<ScalarBuffer<i64>> {
+    Ok(match values.data_type() {
+        DataType::Float64 => {
+            let values = values.as_primitive::<Float64Type>();
+            values.values().iter().map(|value| value.to_bits() as i64).collect()
+        }
+        DataType::Int32 | DataType::Date32 => {
+            let values = cast(&cast(values, &DataType::Int32)?, &DataType::Int64)?;
+            values.as_primitive::<Int64Type>().values().clone()
+        }
+        _ => {
+            let values: Int64Array = cast(values, &DataType::Int64)?.as_primitive::<Int64Type>().clone();
+            values.values().clone()
+        }
+    })
+}
+
+/// The rows of a batch for which the predicate holds.
+fn filtered(
+    parts: &ScanParts,
+    vnode: usize,
+    metrics: &[usize],
+    batch: ScanBatch,
+    predicate: &Arc<dyn PhysicalExpr>,
+) -> DfResult<ScanBatch> {
+    let rows = batch.rows();
+    let assembled = scan::assemble(parts, &parts.vnodes[vnode], metrics, batch.clone())?;
+    let truths = predicate.evaluate(&assembled)?.into_array(rows)?;
+    let truths = as_boolean_array(&truths)?;
+    let mask = match truths.null_count() {
+        0 => truths.clone(),
+        _ => prep_null_mask_filter(truths),
+    };
+    if mask.true_count() == rows {
+        return Ok(batch);
+    }
+    let times: ArrayRef = Arc::new(Int64Array::new(batch.times.clone(), None));
+    let times = filter(&times, &mask)?.as_primitive::<Int64Type>().values().clone();
+    let columns = batch
+        .columns
+        .iter()
+        .map(|column| filter(column, &mask))
+        .collect::<Result<_, _>>()?;
+    let mut runs = Vec::with_capacity(batch.runs.len());
+    let mut from = 0;
+    for run in &batch.runs {
+        let kept = mask.values().slice(from, run.rows).count_set_bits();
+        from += run.rows;
+        if kept > 0 {
+            runs.push(Run {
+                series: run.series,
+                rows: kept,
+            });
+        }
+    }
+    Ok(ScanBatch { runs, times, columns })
+}

@@ -1,0 +1,501 @@
+//! Aggregates over runs: a slice of a column goes in, a state comes out when the group ends.
+//!
+//! The states are those of DataFusion's partial aggregation, so that its final aggregation merges them.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Array, Int64Array, PrimitiveArray, PrimitiveBuilder,
+    UInt64Array, downcast_primitive,
+};
+use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
+use datafusion::common::{Result as DfResult, exec_err};
+
+use crate::functions::first_last::Rule;
+use crate::plan::errors;
+use crate::{ErrorKind, QueryError};
+
+/// Which aggregate, of which column of the scan.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    CountRows,
+    Count,
+    /// As a double: of floats.
+    SumDouble,
+    /// As a bigint: of integers.
+    SumInteger,
+    Average,
+    Min,
+    Max,
+    FirstLast(Rule),
+}
+
+/// A group's aggregate while its rows come, and the states of the groups before.
+pub trait Fold: Send {
+    /// A new batch: `column` is the aggregate's argument.
+    fn begin_batch(&mut self, column: Option<&ArrayRef>, times: &ScalarBuffer<i64>) -> DfResult<()>;
+    /// Rows `from..to` of the batch belong to the open group.
+    fn add(&mut self, from: usize, to: usize) -> DfResult<()>;
+    /// The open group is complete.
+    fn finish(&mut self);
+    /// States of the complete groups.
+    fn take(&mut self) -> Vec<ArrayRef>;
+}
+
+/// The fold of an aggregate whose argument has this type; `None` if there is none.
+pub fn fold(kind: Kind, data_type: Option<&DataType>) -> Option<Box<dyn Fold>> {
+    let number = |data_type: &DataType| -> bool {
+        matches!(
+            data_type,
+            DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Float32 | DataType::Float64
+        )
+    };
+    Some(match (kind, data_type) {
+        (Kind::CountRows, _) => Box::new(CountRows::default()),
+        (Kind::Count, Some(_)) => Box::new(Count::default()),
+        (Kind::SumDouble | Kind::Average, Some(data_type)) if number(data_type) => {
+            let average = kind == Kind::Average;
+            match data_type {
+                DataType::Int16 => Box::new(Sum::<Int16Type>::new(average)),
+                DataType::Int32 => Box::new(Sum::<Int32Type>::new(average)),
+                DataType::Int64 => Box::new(Sum::<Int64Type>::new(average)),
+                DataType::Float32 => Box::new(Sum::<Float32Type>::new(average)),
+                _ => Box::new(Sum::<Float64Type>::new(average)),
+            }
+        }
+        (Kind::SumInteger, Some(DataType::Int16)) => Box::new(SumInteger::<Int16Type>::default()),
+        (Kind::SumInteger, Some(DataType::Int32)) => Box::new(SumInteger::<Int32Type>::default()),
+        (Kind::SumInteger, Some(DataType::Int64)) => Box::new(SumInteger::<Int64Type>::default()),
+        (Kind::Min | Kind::Max, Some(data_type)) => return extreme(kind == Kind::Max, data_type),
+        (Kind::FirstLast(rule), Some(data_type)) => return first_last(rule, data_type),
+        _ => return None,
+    })
+}
+
+fn extreme(max: bool, data_type: &DataType) -> Option<Box<dyn Fold>> {
+    let own = data_type.clone();
+    macro_rules! make {
+        ($t:ty) => {
+            Some(Box::new(Extreme::<$t>::new(max, own)) as Box<dyn Fold>)
+        };
+    }
+    downcast_primitive! { data_type => (make), _ => None }
+}
+
+fn first_last(rule: Rule, data_type: &DataType) -> Option<Box<dyn Fold>> {
+    let own = data_type.clone();
+    macro_rules! make {
+        ($t:ty) => {
+            Some(Box::new(FirstLast::<$t>::new(rule, own)) as Box<dyn Fold>)
+        };
+    }
+    downcast_primitive! { data_type => (make), _ => None }
+}
+
+/// Calls `f` with each stretch of rows `from..to` that are not NULL.
+fn stretches(nulls: Option<&NullBuffer>, from: usize, to: usize, mut f: impl FnMut(usize, usize)) {
+    match nulls {
+        None => f(from, to),
+        Some(nulls) => {
+            let part: BooleanBuffer = nulls.inner().slice(from, to - from);
+            part.set_slices().for_each(|(start, end)| f(from + start, from + end));
+        }
+    }
+}
+
+#[derive(Default)]
+struct CountRows {
+    open: i64,
+    done: Vec<i64>,
+}
+
+impl Fold for CountRows {
+    fn begin_batch(&mut self, _: Option<&ArrayRef>, _: &ScalarBuffer<i64>) -> DfResult<()> {
+        Ok(())
+    }
+
+    fn add(&mut self, from: usize, to: usize) -> DfResult<()> {
+        self.open += (to - from) as i64;
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        self.done.push(std::mem::take(&mut self.open));
+    }
+
+    fn take(&mut self) -> Vec<ArrayRef> {
+        vec![Arc::new(Int64Array::from(std::mem::take(&mut self.done)))]
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    nulls: Option<NullBuffer>,
+    rows: CountRows,
+}
+
+impl Fold for Count {
+    fn begin_batch(&mut self, column: Option<&ArrayRef>, _: &ScalarBuffer<i64>) -> DfResult<()> {
+        self.nulls = column
+            .and_then(|column| column.logical_nulls())
+            .filter(|nulls| nulls.null_count() > 0);
+        Ok(())
+    }
+
+    fn add(&mut self, from: usize, to: usize) -> DfResult<()> {
+        let nulls = self
+            .nulls
+            .as_ref()
+            .map_or(0, |nulls| nulls.slice(from, to - from).null_count());
+        self.rows.open += (to - from - nulls) as i64;
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        self.rows.finish();
+    }
+
+    fn take(&mut self) -> Vec<ArrayRef> {
+        self.rows.take()
+    }
+}
+
+/// A number as a double.
+trait Number: Copy {
+    fn double(self) -> f64;
+}
+
+macro_rules! numbers {
+    ($($t:ty),*) => { $(impl Number for $t {
+        fn double(self) -> f64 {
+            self as f64
+        }
+    })* };
+}
+numbers!(i16, i32, i64, f32, f64);
+
+/// Eight sums side by side, so that the processor need not wait for one addition before the next.
+fn sum_doubles<T: Number>(values: &[T]) -> f64 {
+    let mut lanes = [0.0f64; 8];
+    let chunks = values.chunks_exact(8);
+    let rest: f64 = chunks.remainder().iter().map(|value| value.double()).sum();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value.double();
+        }
+    }
+    lanes.iter().sum::<f64>() + rest
+}
+
+/// Sum and count as doubles.
+struct Sum<T: ArrowPrimitiveType> {
+    average: bool,
+    values: Option<PrimitiveArray<T>>,
+    sum: f64,
+    count: u64,
+    sums: Vec<f64>,
+    counts: Vec<u64>,
+}
+
+impl<T: ArrowPrimitiveType> Sum<T> {
+    fn new(average: bool) -> Sum<T> {
+        Sum {
+            average,
+            values: None,
+            sum: 0.0,
+            count: 0,
+            sums: Vec::new(),
+            counts: Vec::new(),
+        }
+    }
+}
+
+fn primitive<T: ArrowPrimitiveType>(column: Option<&ArrayRef>) -> DfResult<Option<PrimitiveArray<T>>> {
+    match column.map(|column| column.as_primitive_opt::<T>()) {
+        Some(Some(array)) => Ok(Some(array.clone())),
+        _ => exec_err!("a column has not the type that the plan was made for"),
+    }
+}
+
+impl<T: ArrowPrimitiveType> Fold for Sum<T>
+where
+    T::Native: Number,
+{
+    fn begin_batch(&mut self, column: Option<&ArrayRef>, _: &ScalarBuffer<i64>) -> DfResult<()> {
+        self.values = primitive(column)?;
+        Ok(())
+    }
+
+    fn add(&mut self, from: usize, to: usize) -> DfResult<()> {
+        if let Some(array) = &self.values {
+            let (values, sum, count) = (array.values(), &mut self.sum, &mut self.count);
+            stretches(array.nulls(), from, to, |from, to| {
+                *sum += sum_doubles(&values[from..to]);
+                *count += (to - from) as u64;
+            });
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        self.sums.push(std::mem::take(&mut self.sum));
+        self.counts.push(std::mem::take(&mut self.count));
+    }
+
+    fn take(&mut self) -> Vec<ArrayRef> {
+        let counts = std::mem::take(&mut self.counts);
+        let known = NullBuffer::new(counts.iter().map(|count| *count > 0).collect());
+        let sums = Float64Array::new(std::mem::take(&mut self.sums).into(), Some(known));
+        match self.average {
+            true => vec![Arc::new(UInt64Array::from(counts)), Arc::new(sums)],
+            false => vec![Arc::new(sums)],
+        }
+    }
+}
+
+/// Sum of integers as a bigint; refuses to wrap.
+struct SumInteger<T: ArrowPrimitiveType> {
+    values: Option<PrimitiveArray<T>>,
+    sum: i64,
+    any: bool,
+    done: Vec<Option<i64>>,
+}
+
+impl<T: ArrowPrimitiveType> Default for SumInteger<T> {
+    fn default() -> SumInteger<T> {
+        SumInteger {
+            values: None,
+            sum: 0,
+            any: false,
+            done: Vec::new(),
+        }
+    }
+}
+
+impl<T: ArrowPrimitiveType> Fold for SumInteger<T>
+where
+    T::Native: Into<i64>,
+{
+    fn begin_batch(&mut self, column: Option<&ArrayRef>, _: &ScalarBuffer<i64>) -> DfResult<()> {
+        self.values = primitive(column)?;
+        Ok(())
+    }
+
+    fn add(&mut self, from: usize, to: usize) -> DfResult<()> {
+        let Some(array) = &self.values else {
+            return Ok(());
+        };
+        let mut total: i128 = i128::from(self.sum);
+        let (values, any) = (array.values(), &mut self.any);
+        stretches(array.nulls(), from, to, |from, to| {
+            total += values[from..to]
+                .iter()
+                .map(|value| i128::from((*value).into()))
+                .sum::<i128>();
+            *any = true;
+        });
+        self.sum = i64::try_from(total).map_err(|_| {
+            errors::wrap(QueryError::new(
+                ErrorKind::NumericValueOutOfRange,
+                "bigint out of range",
+            ))
+        })?;
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        let sum = std::mem::take(&mut self.sum);
+        self.done.push(std::mem::take(&mut self.any).then_some(sum));
+    }
+
+    fn take(&mut self) -> Vec<ArrayRef> {
+        vec![Arc::new(Int64Array::from(std::mem::take(&mut self.done)))]
+    }
+}
+
+/// Smallest or largest; NaN is larger than every number, as in PostgreSQL.
+struct Extreme<T: ArrowPrimitiveType> {
+    max: bool,
+    data_type: DataType,
+    values: Option<PrimitiveArray<T>>,
+    open: Option<T::Native>,
+    done: PrimitiveBuilder<T>,
+}
+
+impl<T: ArrowPrimitiveType> Extreme<T> {
+    fn new(max: bool, data_type: DataType) -> Extreme<T> {
+        Extreme {
+            max,
+            values: None,
+            open: None,
+            done: PrimitiveBuilder::<T>::new().with_data_type(data_type.clone()),
+            data_type,
+        }
+    }
+}
+
+impl<T: ArrowPrimitiveType> Fold for Extreme<T>
+where
+    T::Native: arrow::array::ArrowNativeTypeOp,
+{
+    fn begin_batch(&mut self, column: Option<&ArrayRef>, _: &ScalarBuffer<i64>) -> DfResult<()> {
+        self.values = primitive(column)?;
+        Ok(())
+    }
+
+    fn add(&mut self, from: usize, to: usize) -> DfResult<()> {
+        use arrow::array::ArrowNativeTypeOp;
+        let Some(array) = &self.values else {
+            return Ok(());
+        };
+        let (values, open, max) = (array.values(), &mut self.open, self.max);
+        stretches(array.nulls(), from, to, |from, to| {
+            // Two loops, so that each is one comparison a value.
+            let part = &values[from..to];
+            let Some(first) = part.first() else {
+                return;
+            };
+            let best = match max {
+                true => part
+                    .iter()
+                    .fold(*first, |best, value| if value.is_gt(best) { *value } else { best }),
+                false => part
+                    .iter()
+                    .fold(*first, |best, value| if value.is_lt(best) { *value } else { best }),
+            };
+            *open = Some(match *open {
+                Some(old) if max == old.is_gt(best) || old.is_eq(best) => old,
+                _ => best,
+            });
+        });
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        self.done.append_option(self.open.take());
+    }
+
+    fn take(&mut self) -> Vec<ArrayRef> {
+        vec![Arc::new(self.done.finish().with_data_type(self.data_type.clone()))]
+    }
+}
+
+/// The value at the earliest or latest time, and that time.
+struct FirstLast<T: ArrowPrimitiveType> {
+    rule: Rule,
+    data_type: DataType,
+    values: Option<PrimitiveArray<T>>,
+    times: ScalarBuffer<i64>,
+    open: Option<(i64, Option<T::Native>)>,
+    done: PrimitiveBuilder<T>,
+    done_times: Vec<Option<i64>>,
+}
+
+impl<T: ArrowPrimitiveType> FirstLast<T> {
+    fn new(rule: Rule, data_type: DataType) -> FirstLast<T> {
+        FirstLast {
+            rule,
+            values: None,
+            times: ScalarBuffer::from(Vec::new()),
+            open: None,
+            done: PrimitiveBuilder::<T>::new().with_data_type(data_type.clone()),
+            done_times: Vec::new(),
+            data_type,
+        }
+    }
+}
+
+impl<T: ArrowPrimitiveType> Fold for FirstLast<T> {
+    fn begin_batch(&mut self, column: Option<&ArrayRef>, times: &ScalarBuffer<i64>) -> DfResult<()> {
+        self.values = primitive(column)?;
+        self.times = times.clone();
+        Ok(())
+    }
+
+    fn add(&mut self, from: usize, to: usize) -> DfResult<()> {
+        let Some(array) = &self.values else {
+            return Ok(());
+        };
+        // Times ascend inside a run: the first or last row that counts wins.
+        let counts = |row: &usize| !self.rule.known || array.is_valid(*row);
+        let row = match self.rule.latest {
+            true => (from..to).rev().find(counts),
+            false => (from..to).find(counts),
+        };
+        if let Some(row) = row {
+            let time = self.times[row];
+            let better = self
+                .open
+                .is_none_or(|(old, _)| if self.rule.latest { time > old } else { time < old });
+            if better {
+                self.open = Some((time, array.is_valid(row).then(|| array.value(row))));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        let open = self.open.take();
+        self.done.append_option(open.and_then(|(_, value)| value));
+        self.done_times.push(open.map(|(time, _)| time));
+    }
+
+    fn take(&mut self) -> Vec<ArrayRef> {
+        vec![
+            Arc::new(self.done.finish().with_data_type(self.data_type.clone())),
+            Arc::new(Int64Array::from(std::mem::take(&mut self.done_times))),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_skip_nulls_and_keep_count() {
+        let column: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), None, Some(2.0), Some(4.0), None]));
+        let times = ScalarBuffer::from(vec![1i64, 2, 3, 4, 5]);
+        let mut average = fold(Kind::Average, Some(&DataType::Float64)).unwrap();
+        average.begin_batch(Some(&column), &times).unwrap();
+        average.add(0, 3).unwrap();
+        average.finish();
+        average.add(4, 5).unwrap();
+        average.finish();
+        let states = average.take();
+        assert_eq!(states[0].as_ref(), &UInt64Array::from(vec![2, 0]) as &dyn Array);
+        assert_eq!(
+            states[1].as_ref(),
+            &Float64Array::from(vec![Some(3.0), None]) as &dyn Array
+        );
+    }
+
+    #[test]
+    fn extremes_put_nan_last() {
+        let column: ArrayRef = Arc::new(Float64Array::from(vec![2.0, f64::NAN, 1.0]));
+        let times = ScalarBuffer::from(vec![1i64, 2, 3]);
+        for (kind, expected) in [(Kind::Min, 1.0), (Kind::Max, f64::NAN)] {
+            let mut extreme = fold(kind, Some(&DataType::Float64)).unwrap();
+            extreme.begin_batch(Some(&column), &times).unwrap();
+            extreme.add(0, 1).unwrap();
+            extreme.add(1, 3).unwrap();
+            extreme.finish();
+            let state = extreme.take();
+            let value = state[0].as_primitive::<Float64Type>().value(0);
+            assert!(
+                value == expected || (value.is_nan() && expected.is_nan()),
+                "{kind:?} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_integer_sum_refuses_to_wrap() {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, 1]));
+        let mut sum = fold(Kind::SumInteger, Some(&DataType::Int64)).unwrap();
+        sum.begin_batch(Some(&column), &ScalarBuffer::from(vec![1i64, 2]))
+            .unwrap();
+        assert!(sum.add(0, 2).is_err());
+    }
+}
