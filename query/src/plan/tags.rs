@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::Result as DfResult;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::physical_plan::PhysicalExpr;
-use taospg_catalog::{Catalog, ChildChunk, Children, TableKind};
+use taospg_catalog::{CHUNK_ROWS, Catalog, ChildChunk, Children, TableKind};
 use taospg_storage::SeriesId;
 
 use super::table::{SeriesTable, Source};
@@ -69,7 +69,7 @@ pub fn select(
     let mut slots: Vec<u32> = Vec::new();
     match table.child {
         Some(child) => {
-            let chunk_rows = chunk_rows(&children);
+            let chunk_rows = CHUNK_ROWS as usize;
             let (chunk, row) = (child.slot as usize / chunk_rows, child.slot as usize % chunk_rows);
             if let Some(part) = children.chunks.get(chunk) {
                 let keep = evaluate(table, part, predicate, Some(row))?;
@@ -79,7 +79,7 @@ pub fn select(
             }
         }
         None => {
-            let chunk_rows = chunk_rows(&children);
+            let chunk_rows = CHUNK_ROWS as usize;
             for (chunk, part) in children.chunks.iter().enumerate() {
                 let keep = evaluate(table, part, predicate, None)?;
                 let first = chunk * chunk_rows;
@@ -198,13 +198,8 @@ fn truths(predicate: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> DfResult<Bo
     })
 }
 
-/// Rows of every chunk but the last, which alone may be shorter.
-pub fn chunk_rows(children: &Children) -> usize {
-    children.chunks.first().map_or(1, |chunk| chunk.names.len()).max(1)
-}
-
 fn series_of(children: &Children, slot: u32) -> Option<taospg_catalog::SeriesRef> {
-    let rows = chunk_rows(children);
+    let rows = CHUNK_ROWS as usize;
     let chunk = children.chunks.get(slot as usize / rows)?;
     chunk.series.get(slot as usize % rows).copied()
 }
@@ -216,7 +211,7 @@ pub fn values(
     data_type: &arrow::datatypes::DataType,
     slots: &[u32],
 ) -> DfResult<ArrayRef> {
-    let rows = chunk_rows(children);
+    let rows = CHUNK_ROWS as usize;
     let column = |chunk: &Arc<ChildChunk>| match source {
         Source::Tag(index) => chunk.tags.get(index).cloned(),
         _ => Some(chunk.names.clone()),
