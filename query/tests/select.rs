@@ -301,7 +301,7 @@ async fn aggregates_by_bucket_and_tag() {
     server.check("SELECT tbname, first(current, ts), last(current, ts), last(current), last_row(current), spread(voltage) FROM meters GROUP BY tbname ORDER BY tbname",
         &["d1|10.5|11.5|11.5|11.5|2", "d2|20.5|NULL|20.5|NULL|2", "d3|30.5|31.5|31.5|31.5|2"]).await;
     server.check("SELECT count(*), count(current), sum(voltage), min(ts), max(ts), stddev(voltage)::numeric(10,3) FROM meters",
-        &["6|5|1380|2026-01-01T00:00:00Z|2026-01-02T00:00:00Z|8.000"]).await;
+        &["6|5|1380|2026-01-01T00:00:00Z|2026-01-02T00:00:00Z|9.011"]).await;
     server
         .check(
             "SELECT group_id, sum(current) FROM meters GROUP BY group_id HAVING count(*) > 2 ORDER BY 1",
@@ -561,6 +561,12 @@ async fn errors_are_postgresqls() {
             ErrorKind::GroupingError,
             "column \"meters.location\" must appear in the GROUP BY clause or be used in an aggregate function",
             Some(8),
+        ),
+        (
+            "SELECT 2147483647 + 1",
+            ErrorKind::NumericValueOutOfRange,
+            "integer out of range",
+            None,
         ),
         (
             "SELECT time_bucket('soon', ts) FROM meters",

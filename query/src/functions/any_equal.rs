@@ -31,6 +31,14 @@ impl AnyEqual {
     }
 }
 
+/// `'{1,2}'` as an array of what it is compared with.
+fn read(text: &str, data_type: &DataType) -> DfResult<ScalarValue> {
+    /// An array of texts, PostgreSQL's `text[]`.
+    const TEXT_ARRAY: u32 = 1009;
+    let oid = pg_type::array_oid(pg_type::data_type_oid(data_type)).unwrap_or(TEXT_ARRAY);
+    parse_literal(oid, text, Tz::UTC).map_err(errors::wrap)
+}
+
 impl ScalarUDFImpl for AnyEqual {
     fn name(&self) -> &str {
         ANY_EQUAL
@@ -66,11 +74,8 @@ impl ScalarUDFImpl for AnyEqual {
         let data_type = context.get_data_type(value)?;
         let list = match array {
             Expr::Literal(ScalarValue::List(list), _) if list.len() == 1 && list.is_valid(0) => list.value(0),
-            // '{1,2}' takes the type of what it is compared with.
             Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
-                let element = pg_type::data_type_oid(&data_type);
-                let oid = pg_type::array_oid(element).unwrap_or(1009);
-                match parse_literal(oid, text, Tz::UTC).map_err(errors::wrap)? {
+                match read(text, &data_type)? {
                     ScalarValue::List(list) => list.value(0),
                     _ => return Ok(ExprSimplifyResult::Original(args)),
                 }
@@ -101,7 +106,12 @@ impl ScalarUDFImpl for AnyEqual {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let rows = args.number_rows;
         let values = args.args[0].to_array(rows)?;
-        let mut arrays = args.args[1].to_array(rows)?;
+        let mut arrays = match &args.args[1] {
+            ColumnarValue::Scalar(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text))) => {
+                read(text, values.data_type())?.to_array_of_size(rows)?
+            }
+            other => other.to_array(rows)?,
+        };
         if !matches!(arrays.data_type(), DataType::List(_)) {
             let field = Field::new("item", values.data_type().clone(), true);
             arrays = cast(&arrays, &DataType::List(Arc::new(field)))?;

@@ -8,14 +8,17 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 mod any_equal;
+mod arithmetic;
 pub mod calendar;
 pub mod first_last;
 mod interval;
 mod now;
+mod round;
 mod text;
 pub mod time_bucket;
 
 pub use any_equal::ANY_EQUAL;
+pub use arithmetic::Operation;
 use first_last::FirstLast;
 use now::{Kind, Now};
 
@@ -57,6 +60,11 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         example: "SELECT current_timestamp",
     },
     FunctionEntry {
+        make: || Callable::Scalar(time_bucket::TimeBucket::date_bin().into()),
+        description: "the beginning of the bucket of a width, counted from an origin, that a time falls into",
+        example: "SELECT date_bin('15 minutes', now(), '2026-01-01')",
+    },
+    FunctionEntry {
         make: || Callable::Scalar(time_bucket::DatePart::new().into()),
         description: "a field of a time or interval: what EXTRACT gives",
         example: "SELECT date_part('hour', now())",
@@ -75,6 +83,21 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         make: || Callable::Aggregate(FirstLast::new("first_known", false, true).into()),
         description: "the earliest value that is not NULL: what first(value) means",
         example: "SELECT first(current) FROM meters",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(arithmetic::Checked::new(arithmetic::Operation::Add).into()),
+        description: "the sum of two integers, refused when it is too large",
+        example: "SELECT 1 + 2",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(arithmetic::Checked::new(arithmetic::Operation::Multiply).into()),
+        description: "the product of two integers, refused when it is too large",
+        example: "SELECT 2 * 3",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(arithmetic::Checked::new(arithmetic::Operation::Subtract).into()),
+        description: "the difference of two integers, refused when it is too large",
+        example: "SELECT 3 - 2",
     },
     FunctionEntry {
         make: || Callable::Scalar(interval::IntervalScale::new(true).into()),
@@ -112,6 +135,11 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         example: "SELECT now() - interval '1 hour'",
     },
     FunctionEntry {
+        make: || Callable::Scalar(round::Round::new("round", false).into()),
+        description: "a number rounded to an integer, or to some digits after the point",
+        example: "SELECT round(2.345::numeric, 2)",
+    },
+    FunctionEntry {
         make: || Callable::Scalar(Now::new("statement_timestamp", Kind::Instant).into()),
         description: "when the transaction began",
         example: "SELECT statement_timestamp()",
@@ -145,6 +173,11 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         make: || Callable::Scalar(Now::new("transaction_timestamp", Kind::Instant).into()),
         description: "when the transaction began",
         example: "SELECT transaction_timestamp()",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(round::Round::new("trunc", true).into()),
+        description: "a number without its fraction, or without digits beyond some",
+        example: "SELECT trunc(2.345::numeric, 2)",
     },
 ];
 
@@ -184,6 +217,19 @@ pub fn timezone() -> Arc<ScalarUDF> {
 pub fn to_text() -> Arc<ScalarUDF> {
     static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(text::ToText::new().into()));
     FUNCTION.clone()
+}
+
+/// The function behind `+`, `-` and `*` of integers.
+pub fn checked(operation: Operation) -> Arc<ScalarUDF> {
+    static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
+        let make = |operation| Arc::new(arithmetic::Checked::new(operation).into());
+        [
+            make(Operation::Add),
+            make(Operation::Subtract),
+            make(Operation::Multiply),
+        ]
+    });
+    FUNCTIONS[operation as usize].clone()
 }
 
 /// The function behind `interval * number` and `interval / number`.

@@ -220,14 +220,27 @@ pub fn bucket(width: &ScalarValue, others: &[ScalarValue], data_type: &DataType)
     }))
 }
 
+const DATE_BIN: &str = "date_bin";
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct TimeBucket {
+    name: &'static str,
     signature: Signature,
 }
 
 impl TimeBucket {
     pub fn new() -> TimeBucket {
+        TimeBucket::named("time_bucket")
+    }
+
+    /// `date_bin(width, time, origin)`: the third argument is always an origin.
+    pub fn date_bin() -> TimeBucket {
+        TimeBucket::named(DATE_BIN)
+    }
+
+    fn named(name: &'static str) -> TimeBucket {
         TimeBucket {
+            name,
             signature: Signature::user_defined(Volatility::Immutable),
         }
     }
@@ -235,7 +248,7 @@ impl TimeBucket {
 
 impl ScalarUDFImpl for TimeBucket {
     fn name(&self) -> &str {
-        "time_bucket"
+        self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -244,13 +257,18 @@ impl ScalarUDFImpl for TimeBucket {
 
     fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
         if !(2..=5).contains(&types.len()) {
-            return plan_err!("No function matches 'time_bucket' with {} arguments", types.len());
+            return plan_err!("No function matches '{}' with {} arguments", self.name, types.len());
         }
         let mut coerced = types.to_vec();
         coerced[1] = match &types[1] {
             time @ (DataType::Timestamp(..) | DataType::Date32) => time.clone(),
             DataType::Null | DataType::Utf8 | DataType::Utf8View => pg_type::timestamptz_type(),
-            other => return plan_err!("No function matches 'time_bucket' of {other}: the second argument is a time"),
+            other => {
+                return plan_err!(
+                    "No function matches '{}' of {other}: the second argument is a time",
+                    self.name
+                );
+            }
         };
         Ok(coerced)
     }
@@ -269,10 +287,15 @@ impl ScalarUDFImpl for TimeBucket {
                 _ if index == 1 => ScalarValue::Null,
                 ColumnarValue::Scalar(value) => value.clone(),
                 ColumnarValue::Array(array) if array.len() == 1 => ScalarValue::try_from_array(array, 0)?,
-                ColumnarValue::Array(_) => return exec_err!("time_bucket takes the same width for every row"),
+                ColumnarValue::Array(_) => return exec_err!("{} takes the same width for every row", self.name),
             });
         }
         let data_type = args.args[1].data_type();
+        if self.name == DATE_BIN
+            && let Some(origin) = constants.get_mut(2)
+        {
+            *origin = read_origin(origin, &data_type, &args)?;
+        }
         let Some(bucket) = bucket(&constants[0], &constants[2..], &data_type)? else {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from(&data_type)?));
         };
@@ -297,6 +320,16 @@ impl ScalarUDFImpl for TimeBucket {
             .get(1)
             .map_or(SortProperties::Unordered, |time| time.sort_properties))
     }
+}
+
+/// An origin given as text, read like a time of the type beside it.
+fn read_origin(origin: &ScalarValue, data_type: &DataType, args: &ScalarFunctionArgs) -> DfResult<ScalarValue> {
+    let text = match origin {
+        ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) | ScalarValue::LargeUtf8(Some(text)) => text,
+        other => return Ok(other.clone()),
+    };
+    let zone = session_zone(&args.config_options);
+    pg_type::parse_literal(pg_type::data_type_oid(data_type), text, zone).map_err(errors::wrap)
 }
 
 /// `date_trunc(field, time [, zone])`.

@@ -9,7 +9,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use crate::functions;
+use crate::functions::{self, Operation};
 
 /// DataFusion's hook for operators.
 #[derive(Debug)]
@@ -35,6 +35,20 @@ impl ExprPlanner for PgOperators {
             }
             if op == BinaryOperator::Multiply && interval(&right) {
                 return Ok(scale(right, left, false));
+            }
+        }
+        let operation = match op {
+            BinaryOperator::Plus => Some(Operation::Add),
+            BinaryOperator::Minus => Some(Operation::Subtract),
+            BinaryOperator::Multiply => Some(Operation::Multiply),
+            _ => None,
+        };
+        if let Some(operation) = operation {
+            let integer = |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| data_type.is_integer());
+            if integer(&left) && integer(&right) {
+                let function = functions::checked(operation);
+                let call = ScalarFunction::new_udf(function, vec![left, right]);
+                return Ok(PlannerResult::Planned(Expr::ScalarFunction(call)));
             }
         }
         Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))

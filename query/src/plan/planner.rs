@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chrono::DateTime;
 use chrono_tz::Tz;
@@ -19,6 +19,9 @@ use crate::{EngineOptions, QueryError, functions, system};
 
 /// Rows in a batch: DataFusion's own default, which keeps a dozen columns of it in the L2 cache.
 pub const BATCH_ROWS: usize = 8192;
+
+/// Cores from which on joins, sorts and general aggregates are spread by exchanging rows.
+const CORES_FOR_EXCHANGE: usize = 4;
 
 /// Time zones whose templates are kept. More zones than a fleet of dashboards has, few enough to be nothing.
 const TEMPLATES_MAX: usize = 64;
@@ -76,11 +79,18 @@ impl Planner {
     }
 }
 
+/// Cores of the machine, as far as the process may use them.
+pub fn cores() -> usize {
+    static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
+    *CORES
+}
+
 fn template(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let mut config = SessionConfig::new()
         .with_batch_size(BATCH_ROWS)
-        .with_target_partitions(cores)
+        // Scans of many series are read in parallel anyway, and aggregated there; handing every row to other cores by its hash costs more than
+        // it gains as long as there are few. See `CORES_FOR_EXCHANGE`.
+        .with_target_partitions(if cores() < CORES_FOR_EXCHANGE { 1 } else { cores() })
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(false)
         .with_round_robin_repartition(false);

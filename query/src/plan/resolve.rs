@@ -284,20 +284,19 @@ impl ContextProvider for Names<'_> {
         self.state.config_options()
     }
 
-    // Names are offered in errors only as suggestions, which our errors do not carry.
     fn udf_names(&self) -> Vec<String> {
-        Vec::new()
+        self.state.scalar_functions().keys().cloned().collect()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
-        Vec::new()
+        self.state.higher_order_functions().keys().cloned().collect()
     }
 
     fn udaf_names(&self) -> Vec<String> {
-        Vec::new()
+        self.state.aggregate_functions().keys().cloned().collect()
     }
 
     fn udwf_names(&self) -> Vec<String> {
-        Vec::new()
+        self.state.window_functions().keys().cloned().collect()
     }
 }

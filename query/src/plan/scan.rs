@@ -107,14 +107,18 @@ impl ScanParts {
         };
     }
 
-    /// Whether a result column is known only child by child.
-    pub fn needs_children(&self) -> bool {
+    /// Whether the series must be listed: a result column is known only child by child, or one vnode is to be read by several cores.
+    pub fn needs_list(&self) -> bool {
         let asks = |source: &Source| matches!(source, Source::Tag(_) | Source::Name | Source::Slot);
         self.sources.iter().any(asks)
+            || (self.table.database.vnodes.len() < self.partitions_max && self.limit.is_none())
     }
 
     pub fn select(&mut self, selection: Selection) {
-        self.vnodes = selection.vnodes;
+        self.vnodes = match self.is_parallel(selection.taken) {
+            true => split(selection.vnodes, self.partitions_max),
+            false => selection.vnodes,
+        };
         self.children = selection.children;
         self.series_taken = selection.taken;
         self.series_of = selection.of;
@@ -161,9 +165,13 @@ impl ScanParts {
         })
     }
 
-    /// Which vnodes each partition reads.
+    fn is_parallel(&self, series: u64) -> bool {
+        series > SERIES_OF_SMALL_SCAN && self.limit.is_none() && !self.table.newest
+    }
+
+    /// Which of `vnodes` each partition reads.
     pub fn partitions(&self) -> Vec<Vec<usize>> {
-        let parallel = match self.series_taken > SERIES_OF_SMALL_SCAN && self.limit.is_none() && !self.table.newest {
+        let parallel = match self.is_parallel(self.series_taken) {
             true => self.partitions_max.clamp(1, self.vnodes.len().max(1)),
             false => 1,
         };
@@ -189,10 +197,11 @@ impl ScanParts {
                     end => write!(f, ", time=[{start}, {}]", Instant(end, precision))?,
                 }
                 let family = FamilyId(parts.table.table.oid);
-                let groups: usize = parts
-                    .vnodes
+                let mut vnodes: Vec<u32> = parts.vnodes.iter().map(|series| series.vnode).collect();
+                vnodes.dedup();
+                let groups: usize = vnodes
                     .iter()
-                    .filter_map(|series| parts.context.view(series.vnode).ok())
+                    .filter_map(|vnode| parts.context.view(*vnode).ok())
                     .map(|view| view.file_groups(family, range))
                     .sum();
                 write!(f, ", file_groups={groups}")?;
@@ -204,7 +213,7 @@ impl ScanParts {
             .iter()
             .map(|field| field.name().as_str())
             .collect();
-        write!(f, ", columns=[{}], vnodes={}", names.join(", "), parts.vnodes.len())?;
+        write!(f, ", columns=[{}], parts={}", names.join(", "), parts.vnodes.len())?;
         if !parts.bounds.is_empty() {
             write!(f, ", bounds={}", parts.bounds.len())?;
         }
@@ -219,6 +228,24 @@ impl ScanParts {
         }
         Ok(())
     }
+}
+
+/// The series of too few vnodes in more parts, so that there is one for each core.
+fn split(vnodes: Vec<VnodeSeries>, parts: usize) -> Vec<VnodeSeries> {
+    if vnodes.is_empty() || vnodes.len() >= parts || vnodes.iter().any(|series| series.all) {
+        return vnodes;
+    }
+    let pieces = parts.div_ceil(vnodes.len());
+    let mut split = Vec::with_capacity(vnodes.len() * pieces);
+    for series in vnodes {
+        let rows = series.series.len().div_ceil(pieces).max(1);
+        split.extend(series.series.chunks(rows).map(|part| VnodeSeries {
+            vnode: series.vnode,
+            series: part.into(),
+            all: false,
+        }));
+    }
+    split
 }
 
 /// The scan as a node of a physical plan.

@@ -8,6 +8,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
@@ -84,7 +85,7 @@ fn limited(
             return Ok(None);
         };
         column.index()
-    } else if plan.is::<CoalescePartitionsExec>() {
+    } else if plan.is::<CoalescePartitionsExec>() || plan.is::<CooperativeExec>() {
         index
     } else {
         return Ok(None);

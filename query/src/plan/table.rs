@@ -15,7 +15,7 @@ use super::context::QueryContext;
 use super::filter::{self, Meaning};
 use super::resolve::Named;
 use super::scan::{ScanParts, SeriesScan};
-use super::{errors, tags};
+use super::{errors, planner, tags};
 use crate::pg_type::{self, oid};
 
 /// Where the values of a column come from.
@@ -249,7 +249,7 @@ impl TableProvider for SeriesTable {
         let Some(context) = state.config().get_extension::<QueryContext>() else {
             return exec_err!("a table was scanned outside of a query");
         };
-        let mut parts = ScanParts::new(self, context, state.config().target_partitions());
+        let mut parts = ScanParts::new(self, context, planner::cores());
         parts.project(projection.map(Vec::as_slice), &self.schema);
         parts.limit = limit;
         let mut tag_filters = Vec::new();
@@ -265,12 +265,7 @@ impl TableProvider for SeriesTable {
         let predicate = datafusion::logical_expr::utils::conjunction(tag_filters)
             .map(|expr| state.create_physical_expr(expr, &schema))
             .transpose()?;
-        let selection = tags::select(
-            self,
-            parts.context.catalog(),
-            predicate.as_ref(),
-            parts.needs_children(),
-        )?;
+        let selection = tags::select(self, parts.context.catalog(), predicate.as_ref(), parts.needs_list())?;
         parts.select(selection);
         let scan = SeriesScan::new(parts).map_err(errors::wrap)?;
         Ok(Arc::new(scan))

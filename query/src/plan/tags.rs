@@ -34,12 +34,12 @@ pub struct Selection {
     pub of: u64,
 }
 
-/// Evaluates `predicate` (over the table's schema, tags and `tbname` only). `needs_children`: tags or names are part of the result.
+/// Evaluates `predicate` (over the table's schema, tags and `tbname` only). `needs_list`: the series must be told apart.
 pub fn select(
     table: &SeriesTable,
     catalog: &Catalog,
     predicate: Option<&Arc<dyn PhysicalExpr>>,
-    needs_children: bool,
+    needs_list: bool,
 ) -> DfResult<Selection> {
     if table.table.kind == TableKind::Plain {
         return select_plain(table, predicate);
@@ -53,7 +53,7 @@ pub fn select(
         });
     };
     let of = catalog.children_count(table.table.oid);
-    if predicate.is_none() && !needs_children && table.child.is_none() {
+    if predicate.is_none() && !needs_list && table.child.is_none() {
         let vnodes = table.database.vnodes.iter().map(|vnode| VnodeSeries {
             vnode: *vnode,
             series: Arc::new([]),
