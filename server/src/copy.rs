@@ -6,7 +6,7 @@
 use taospg_query::{CopyFormat, CopyIn, CopyOut, ErrorKind, Format};
 
 use crate::connection::{Connection, Waiting};
-use crate::encode::{COPY_BINARY_HEADER, COPY_BINARY_TRAILER, copy_header_line};
+use crate::encode::copy_header_line;
 use crate::failure::{Failure, Flow};
 use crate::frame::BodyReader;
 use crate::interrupts::Deadline;
@@ -57,17 +57,10 @@ impl Connection {
         self.wire
             .output
             .copy_out_response(value_format(&format), rows.fields.len());
-        let binary = matches!(format, CopyFormat::Binary);
-        if binary {
-            self.wire.output.copy_data(COPY_BINARY_HEADER);
-        } else {
-            copy_header_line(&rows.fields, &format, self.wire.output.buffer())?;
-        }
+        copy_header_line(&rows.fields, &format, self.wire.output.buffer())?;
         let mut cursor = Cursor::for_copy(rows, format, self.session.text_style());
         let Progress { rows, .. } = self.send_rows(&mut cursor, None, deadline).await?;
-        if binary {
-            self.wire.output.copy_data(&COPY_BINARY_TRAILER);
-        }
+        cursor.end_copy(self.wire.output.buffer())?;
         self.wire.output.copy_done();
         Ok(format!("COPY {rows}"))
     }

@@ -105,13 +105,6 @@ impl Output {
         self.bare(b'c');
     }
 
-    pub fn copy_data(&mut self, data: &[u8]) {
-        // Only the header and trailer of COPY: a handful of bytes.
-        self.bytes.push(b'd');
-        self.bytes.extend_from_slice(&(data.len() as u32 + 4).to_be_bytes());
-        self.bytes.extend_from_slice(data);
-    }
-
     pub fn command_complete(&mut self, tag: &str) {
         self.bytes.push(b'C');
         // A tag is a few words: its length fits.

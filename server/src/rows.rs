@@ -56,6 +56,10 @@ impl Cursor {
         self.rows.tag
     }
 
+    pub fn end_copy(&mut self, out: &mut Vec<u8>) -> Result<(), QueryError> {
+        self.encoder.end_copy(out)
+    }
+
     async fn next_batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         match self.rows.stream.next().await {
             None => Ok(None),

@@ -6,9 +6,9 @@ use super::column::Column;
 use super::{TextContext, begin_message, end_message};
 
 /// What a binary COPY begins with: signature, no flags, no header extension.
-pub const COPY_BINARY_HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub const BINARY_HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What it ends with.
-pub const COPY_BINARY_TRAILER: [u8; 2] = (-1i16).to_be_bytes();
+pub const BINARY_TRAILER: [u8; 2] = (-1i16).to_be_bytes();
 
 /// Characters with a meaning in csv.
 #[derive(Clone, Copy)]

@@ -25,7 +25,6 @@ use taospg_query::session::TextStyle;
 use taospg_query::{CopyFormat, ErrorKind, Format, QueryError, ResultField};
 
 use column::Column;
-pub use copy::{COPY_BINARY_HEADER, COPY_BINARY_TRAILER};
 use datetime::Zone;
 use wire_type::WireType;
 pub use wire_type::type_size;
@@ -69,6 +68,8 @@ pub struct RowEncoder {
     columns: Vec<Plan>,
     framing: Framing,
     context: TextContext,
+    /// What still has to stand before the first row, in the same message: readers of binary COPY expect its header there.
+    prefix: &'static [u8],
 }
 
 impl RowEncoder {
@@ -86,14 +87,15 @@ impl RowEncoder {
             columns,
             framing: Framing::DataRow,
             context: TextContext::new(style),
+            prefix: &[],
         }
     }
 
     /// Rows as the CopyData messages of `COPY … TO STDOUT`.
     pub fn copy_rows(fields: &[ResultField], format: CopyFormat, style: TextStyle) -> RowEncoder {
-        let value_format = match format {
-            CopyFormat::Binary => Format::Binary,
-            CopyFormat::Text { .. } | CopyFormat::Csv { .. } => Format::Text,
+        let (value_format, prefix): (Format, &[u8]) = match format {
+            CopyFormat::Binary => (Format::Binary, copy::BINARY_HEADER),
+            CopyFormat::Text { .. } | CopyFormat::Csv { .. } => (Format::Text, &[]),
         };
         let columns = fields
             .iter()
@@ -106,7 +108,19 @@ impl RowEncoder {
             columns,
             framing: Framing::Copy(format),
             context: TextContext::new(style),
+            prefix,
         }
+    }
+
+    /// What ends a COPY's rows: a last CopyData message in binary, nothing in the other formats.
+    pub fn end_copy(&mut self, out: &mut Vec<u8>) -> Result<(), QueryError> {
+        if let Framing::Copy(CopyFormat::Binary) = self.framing {
+            let start = begin_message(b'd', out);
+            out.extend_from_slice(std::mem::take(&mut self.prefix));
+            out.extend_from_slice(&copy::BINARY_TRAILER);
+            end_message(start, out)?;
+        }
+        Ok(())
     }
 
     /// The batch's columns in the form that [`RowEncoder::encode`] reads.
@@ -140,7 +154,12 @@ impl RowEncoder {
         for (array, plan) in arrays.iter().zip(&self.columns) {
             columns.push((Column::new(array, &plan.wire)?, plan.format));
         }
-        let RowEncoder { framing, context, .. } = self;
+        let RowEncoder {
+            framing,
+            context,
+            prefix,
+            ..
+        } = self;
         for row in rows.clone() {
             if out.len() >= out_bytes_stop {
                 return Ok(row);
@@ -153,6 +172,7 @@ impl RowEncoder {
                 }
                 Framing::Copy(format) => {
                     let start = begin_message(b'd', out);
+                    out.extend_from_slice(std::mem::take(prefix));
                     match format {
                         CopyFormat::Binary => tuple(&columns, row, context, out)?,
                         CopyFormat::Text { delimiter, null, .. } => {

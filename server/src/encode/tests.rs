@@ -354,14 +354,25 @@ fn copy_escapes_text_and_quotes_csv() {
 }
 
 #[test]
-fn binary_copy_rows_are_tuples() {
+fn binary_copy_is_header_tuples_and_trailer() {
+    let header = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
     let (batch, fields) = batch(&[(23, Arc::new(Int32Array::from(vec![Some(1), None])) as ArrayRef)]);
     let mut encoder = RowEncoder::copy_rows(&fields, CopyFormat::Binary, STYLE);
-    let out = encode_all(&mut encoder, &batch).unwrap();
-    assert_eq!(
-        out,
-        b"d\0\0\0\x0e\0\x01\0\0\0\x04\0\0\0\x01d\0\0\0\x0a\0\x01\xff\xff\xff\xff"
-    );
+    let mut out = encode_all(&mut encoder, &batch).unwrap();
+    encoder.end_copy(&mut out).unwrap();
+    let expected = [
+        b"d\0\0\0\x21",
+        &header[..],
+        b"\0\x01\0\0\0\x04\0\0\0\x01",
+        b"d\0\0\0\x0a\0\x01\xff\xff\xff\xff",
+        b"d\0\0\0\x06\xff\xff",
+    ];
+    assert_eq!(out, expected.concat());
+    // Without rows, the header comes with the trailer.
+    let mut encoder = RowEncoder::copy_rows(&fields, CopyFormat::Binary, STYLE);
+    out.clear();
+    encoder.end_copy(&mut out).unwrap();
+    assert_eq!(out, [b"d\0\0\0\x19", &header[..], b"\xff\xff"].concat());
 }
 
 proptest! {
