@@ -7,13 +7,12 @@
 //! After an error in the extended protocol, everything up to Sync is skipped.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use taospg_query::{ErrorKind, Outcome, QueryError, Session, TransactionStatus};
+use taospg_query::{ErrorKind, Outcome, Parameter, Prepared, QueryError, Session, TransactionStatus};
 use tokio::time::Instant;
 
 use crate::cancel::Registration;
-use crate::extended::{Portal, PreparedStatement};
+use crate::extended::{Portal, Statements};
 use crate::failure::{Failure, Flow};
 use crate::frame::{BodyReader, Frame};
 use crate::interrupts::{Deadline, Interrupts, canceled_by_user, timed_out, until};
@@ -29,9 +28,7 @@ pub struct Connection {
     pub(crate) wire: Wire,
     pub(crate) session: Session,
     pub(crate) interrupts: Interrupts,
-    pub(crate) statements: HashMap<String, Arc<PreparedStatement>>,
-    /// Bytes of SQL kept for `statements`.
-    pub(crate) statement_bytes: usize,
+    pub(crate) statements: Statements,
     pub(crate) portals: HashMap<String, Portal>,
     /// Where the answers begin that wait for their writes.
     held_from: Option<usize>,
@@ -67,8 +64,7 @@ impl Connection {
                 cancel: registration.signal.clone(),
                 shutdown,
             },
-            statements: HashMap::new(),
-            statement_bytes: 0,
+            statements: Statements::default(),
             portals: HashMap::new(),
             held_from: None,
             skipping: false,
@@ -199,7 +195,7 @@ impl Connection {
     /// A Query message: statements between semicolons, one implicit transaction.
     async fn simple_query(&mut self, frame: Frame) -> Flow<()> {
         self.portals.remove("");
-        self.forget_statement("");
+        self.statements.forget_unnamed();
         if let Err(failure) = self.simple_statements(frame).await {
             self.report(failure)?;
         } else if let Err(error) = self.finish().await {
@@ -223,22 +219,42 @@ impl Connection {
             self.answer_before_long_work().await?;
             let place = self.wire.output.len();
             let deadline = self.deadline();
-            let Connection {
-                session,
-                interrupts,
-                wire,
-                ..
-            } = self;
-            let outcome = interrupts
-                .run(deadline, wire.socket(), async {
-                    let prepared = session.prepare(statement, &[]).await?;
-                    session.execute(&prepared, &[]).await
-                })
-                .await?;
+            let prepared = {
+                let Connection {
+                    session,
+                    interrupts,
+                    wire,
+                    ..
+                } = self;
+                interrupts
+                    .run(deadline, wire.socket(), session.prepare(statement, &[]))
+                    .await?
+            };
+            let outcome = self.run_prepared(&prepared, &[], deadline).await?;
             self.hold_answers(place);
             self.simple_outcome(outcome, deadline).await?;
         }
         Ok(())
+    }
+
+    /// Executes a statement, which may be ended early unless it ends a transaction: only its own end tells whether a COMMIT took effect.
+    pub(crate) async fn run_prepared(
+        &mut self,
+        prepared: &Prepared,
+        parameters: &[Parameter],
+        deadline: Deadline,
+    ) -> Flow<Outcome> {
+        let Connection {
+            session,
+            interrupts,
+            wire,
+            ..
+        } = self;
+        let execution = session.execute(prepared, parameters);
+        if prepared.statement().ends_transaction() {
+            return Ok(execution.await?);
+        }
+        interrupts.run(deadline, wire.socket(), execution).await
     }
 
     async fn simple_outcome(&mut self, outcome: Outcome, deadline: Deadline) -> Flow<()> {

@@ -4,6 +4,7 @@
 //!
 //! Named statements live until they are closed, unnamed ones until the next; portals until their transaction ends.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use taospg_query::{ErrorKind, Format, Outcome, Parameter, Prepared, QueryError, ResultField};
@@ -15,31 +16,51 @@ use crate::interrupts::Deadline;
 use crate::output::format_from_code;
 use crate::rows::{Cursor, Progress};
 
-/// Prepared statements and portals that one session may hold; drivers' caches keep a few hundred.
+/// Portals, and statements without content, that one session may hold: as many as it may hold prepared statements.
 const NAMES_MAX: usize = 10_000;
-/// SQL text that one session's prepared statements may hold.
+/// SQL text that one session's named statements may hold.
 const STATEMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// What Parse made.
+#[derive(Clone)]
 pub struct PreparedStatement {
     /// `None`: the text held no statement.
     prepared: Option<Prepared>,
     /// Type of each parameter.
     parameter_types: Arc<[u32]>,
-    text_bytes: usize,
 }
 
 impl PreparedStatement {
+    fn of(prepared: Prepared) -> PreparedStatement {
+        PreparedStatement {
+            parameter_types: prepared.parameter_types.clone(),
+            prepared: Some(prepared),
+        }
+    }
+
     fn fields(&self) -> Option<&Arc<[ResultField]>> {
         self.prepared.as_ref().and_then(|prepared| prepared.fields.as_ref())
     }
+}
 
-    fn returns_rows(&self) -> bool {
-        self.fields().is_some()
+/// The statements of one session that are known here. Named ones with content are the session's, which shares them with SQL's PREPARE.
+#[derive(Default)]
+pub struct Statements {
+    unnamed: Option<PreparedStatement>,
+    /// Named statements without content.
+    empty: HashMap<String, PreparedStatement>,
+    /// Bytes of SQL of the session's named statements. May still tell of some that DEALLOCATE has removed.
+    text_bytes: HashMap<String, usize>,
+}
+
+impl Statements {
+    pub fn forget_unnamed(&mut self) {
+        self.unnamed = None;
     }
 }
 
 pub struct Portal {
-    statement: Arc<PreparedStatement>,
+    statement: PreparedStatement,
     parameters: Vec<Parameter>,
     result_formats: Vec<Format>,
     state: PortalState,
@@ -78,18 +99,46 @@ impl Connection {
         body.end()?;
         let name = name.as_str();
         if name.is_empty() {
-            self.forget_statement("");
-        } else if self.statements.contains_key(name) {
+            self.statements.forget_unnamed();
+        } else if self.statement(name).is_ok() {
             return Err(Failure::statement(
                 ErrorKind::DuplicatePreparedStatement,
                 format!("prepared statement \"{name}\" already exists"),
             ));
         }
-        self.ensure_room_for_statement(sql.as_str().len())?;
         let statement = self.prepare(sql.as_str(), &parameter_types).await?;
-        self.statement_bytes += statement.text_bytes;
-        self.statements.insert(name.to_owned(), Arc::new(statement));
+        self.keep_statement(name, sql.as_str().len(), statement)?;
         self.wire.output.parse_complete();
+        Ok(())
+    }
+
+    fn keep_statement(
+        &mut self,
+        name: &str,
+        text_bytes: usize,
+        statement: PreparedStatement,
+    ) -> Result<(), QueryError> {
+        if name.is_empty() {
+            self.statements.unnamed = Some(statement);
+            return Ok(());
+        }
+        let Some(prepared) = statement.prepared else {
+            if self.statements.empty.len() >= NAMES_MAX {
+                return Err(too_many("prepared statements", NAMES_MAX));
+            }
+            self.statements.empty.insert(name.to_owned(), statement);
+            return Ok(());
+        };
+        let known = &mut self.statements.text_bytes;
+        if known.values().sum::<usize>() + text_bytes > STATEMENT_BYTES_MAX {
+            let session = &self.session;
+            known.retain(|name, _| session.named_statement(name).is_ok());
+            if known.values().sum::<usize>() + text_bytes > STATEMENT_BYTES_MAX {
+                return Err(too_many("bytes of prepared statements", STATEMENT_BYTES_MAX));
+            }
+        }
+        self.session.name_statement(name, prepared)?;
+        known.insert(name.to_owned(), text_bytes);
         Ok(())
     }
 
@@ -105,7 +154,6 @@ impl Connection {
             return Ok(PreparedStatement {
                 prepared: None,
                 parameter_types: parameter_types.into(),
-                text_bytes: sql.len(),
             });
         };
         let deadline = self.deadline();
@@ -118,52 +166,38 @@ impl Connection {
         let prepared = interrupts
             .run(deadline, wire.socket(), session.prepare(&statement, parameter_types))
             .await?;
-        Ok(PreparedStatement {
-            parameter_types: prepared.parameter_types.clone(),
-            prepared: Some(prepared),
-            text_bytes: sql.len(),
-        })
+        Ok(PreparedStatement::of(prepared))
     }
 
-    fn ensure_room_for_statement(&self, text_bytes: usize) -> Result<(), QueryError> {
-        if self.statements.len() >= NAMES_MAX {
-            return Err(QueryError::new(
-                ErrorKind::ProgramLimitExceeded,
-                format!("a session can hold {NAMES_MAX} prepared statements"),
-            )
-            .with_hint("Close or DEALLOCATE statements that are no longer used."));
+    fn statement(&self, name: &str) -> Result<PreparedStatement, QueryError> {
+        if name.is_empty() {
+            return self.statements.unnamed.clone().ok_or_else(|| {
+                QueryError::new(
+                    ErrorKind::InvalidSqlStatementName,
+                    "unnamed prepared statement does not exist",
+                )
+            });
         }
-        if self.statement_bytes + text_bytes > STATEMENT_BYTES_MAX {
-            return Err(QueryError::new(
-                ErrorKind::ProgramLimitExceeded,
-                format!("a session can hold prepared statements of {STATEMENT_BYTES_MAX} bytes in all"),
-            )
-            .with_hint("Close or DEALLOCATE statements that are no longer used."));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn forget_statement(&mut self, name: &str) {
-        if let Some(statement) = self.statements.remove(name) {
-            self.statement_bytes -= statement.text_bytes;
+        match self.statements.empty.get(name) {
+            Some(statement) => Ok(statement.clone()),
+            None => self.session.named_statement(name).map(PreparedStatement::of),
         }
     }
 
-    fn statement(&self, name: &str) -> Result<&Arc<PreparedStatement>, QueryError> {
-        self.statements.get(name).ok_or_else(|| {
-            let message = if name.is_empty() {
-                "unnamed prepared statement does not exist".to_owned()
-            } else {
-                format!("prepared statement \"{name}\" does not exist")
-            };
-            QueryError::new(ErrorKind::InvalidSqlStatementName, message)
-        })
+    fn forget_statement(&mut self, name: &str) {
+        if name.is_empty() {
+            self.statements.forget_unnamed();
+        } else {
+            self.statements.empty.remove(name);
+            self.statements.text_bytes.remove(name);
+            self.session.forget_statement(name);
+        }
     }
 
     fn bind(&mut self, mut body: BodyReader) -> Flow<()> {
         let portal_name = body.string()?;
         let statement_name = body.string()?;
-        let statement = self.statement(statement_name.as_str())?.clone();
+        let statement = self.statement(statement_name.as_str())?;
         let formats = read_formats(&mut body)?;
         let count = body.count()?;
         check_parameters(&statement, &statement_name, &formats, count)?;
@@ -209,10 +243,7 @@ impl Connection {
             ));
         }
         if self.portals.len() >= NAMES_MAX {
-            return Err(Failure::statement(
-                ErrorKind::ProgramLimitExceeded,
-                format!("a session can hold {NAMES_MAX} portals"),
-            ));
+            return Err(too_many("portals", NAMES_MAX).into());
         }
         self.portals.insert(
             name.to_owned(),
@@ -251,7 +282,7 @@ impl Connection {
         body.end()?;
         match target {
             b'S' => {
-                let statement = self.statement(name.as_str())?.clone();
+                let statement = self.statement(name.as_str())?;
                 self.wire.output.parameter_description(&statement.parameter_types);
                 self.describe_rows(&statement, &[]);
             }
@@ -317,19 +348,11 @@ impl Connection {
             self.wire.output.empty_query();
             return Ok(());
         };
-        if statement.returns_rows() {
+        if statement.fields().is_some() {
             self.answer_before_long_work().await?;
         }
         let place = self.wire.output.len();
-        let Connection {
-            session,
-            interrupts,
-            wire,
-            ..
-        } = self;
-        let outcome = interrupts
-            .run(deadline, wire.socket(), session.execute(prepared, &portal.parameters))
-            .await?;
+        let outcome = self.run_prepared(prepared, &portal.parameters, deadline).await?;
         self.hold_answers(place);
         match outcome {
             Outcome::Complete(tag) => {
@@ -419,6 +442,14 @@ fn check_parameters(
         ));
     }
     Ok(())
+}
+
+fn too_many(what: &str, max: usize) -> QueryError {
+    QueryError::new(
+        ErrorKind::ProgramLimitExceeded,
+        format!("a session can hold {max} {what}"),
+    )
+    .with_hint("Close those that are no longer used.")
 }
 
 fn no_portal(name: &str) -> QueryError {

@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt as _;
 use taospg_query::session::TextStyle;
-use taospg_query::{CopyFormat, ErrorKind, Format, QueryError, RowSet};
+use taospg_query::{CopyFormat, Format, QueryError, RowSet};
 
 use crate::connection::Connection;
 use crate::encode::RowEncoder;
@@ -64,7 +64,7 @@ impl Cursor {
         match self.rows.stream.next().await {
             None => Ok(None),
             Some(Ok(batch)) => Ok(Some(batch)),
-            Some(Err(error)) => Err(QueryError::new(ErrorKind::InternalError, error.to_string())),
+            Some(Err(error)) => Err(error.into()),
         }
     }
 
