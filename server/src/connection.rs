@@ -7,17 +7,22 @@
 //! After an error in the extended protocol, everything up to Sync is skipped.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
+use futures::FutureExt as _;
 use taospg_query::{ErrorKind, Outcome, Parameter, Prepared, QueryError, Session, TransactionStatus};
 use tokio::time::Instant;
 
 use crate::cancel::Registration;
+use crate::defects::Defects;
 use crate::extended::{Portal, Statements};
 use crate::failure::{Failure, Flow};
 use crate::frame::{BodyReader, Frame};
 use crate::interrupts::{Deadline, Interrupts, canceled_by_user, timed_out, until};
 use crate::rows::{Cursor, Progress};
 use crate::shutdown::{ShutdownWatch, Stage};
+use crate::sqlstate;
 use crate::wire::{OUTPUT_BYTES_SEND, Wire};
 
 /// Answers that wait for their writes to become durable may grow to this, about 600,000 statements of one transaction; then the
@@ -36,6 +41,7 @@ pub struct Connection {
     skipping: bool,
     /// Answers are complete up to here for the client: they leave before we wait for it.
     answers_due: bool,
+    defects: Arc<Defects>,
     /// Leaves the list of sessions that can be canceled when the connection ends.
     _registration: Registration,
 }
@@ -49,14 +55,14 @@ pub(crate) enum Waiting {
     Copy(Deadline),
 }
 
-/// Whether there is more to come.
-enum Next {
-    Message,
-    Goodbye,
-}
-
 impl Connection {
-    pub fn new(wire: Wire, session: Session, registration: Registration, shutdown: ShutdownWatch) -> Connection {
+    pub fn new(
+        wire: Wire,
+        session: Session,
+        registration: Registration,
+        shutdown: ShutdownWatch,
+        defects: Arc<Defects>,
+    ) -> Connection {
         Connection {
             wire,
             session,
@@ -64,6 +70,7 @@ impl Connection {
                 cancel: registration.signal.clone(),
                 shutdown,
             },
+            defects,
             statements: Statements::default(),
             portals: HashMap::new(),
             held_from: None,
@@ -75,23 +82,36 @@ impl Connection {
 
     /// Serves until the client leaves or has to.
     pub async fn serve(mut self) {
-        let end = loop {
+        let end = match AssertUnwindSafe(self.messages()).catch_unwind().await {
+            Ok(end) => end,
+            Err(panic) => {
+                self.defects.note(&*panic);
+                // What was being written may be cut off in the middle of a message; what was sent before is whole.
+                self.held_from = None;
+                self.wire.output.truncate(0);
+                Failure::Fatal {
+                    code: sqlstate::INTERNAL_ERROR,
+                    message: "internal error: the server's log has more; the connection ends".into(),
+                }
+            }
+        };
+        match end {
+            Failure::Gone => {}
+            Failure::Fatal { code, message } => self.leave(code, message).await,
+            // Reported where they arise; what comes up to here is about the connection.
+            Failure::Statement(error) => self.leave(sqlstate::sqlstate(error.kind), error.message).await,
+        }
+    }
+
+    /// Handles messages until one ends the connection.
+    async fn messages(&mut self) -> Failure {
+        loop {
             let next = match self.next_frame(Waiting::Idle).await {
                 Ok(frame) => self.handle(frame).await,
                 Err(failure) => Err(failure),
             };
-            match next {
-                Ok(Next::Message) => {}
-                Ok(Next::Goodbye) => break None,
-                Err(failure) => break Some(failure),
-            }
-        };
-        match end {
-            None | Some(Failure::Gone) => {}
-            Some(Failure::Fatal { code, message }) => self.leave(code, message).await,
-            // Reported where they arise; what comes up to here is about the connection.
-            Some(Failure::Statement(error)) => {
-                self.leave(crate::sqlstate::sqlstate(error.kind), error.message).await;
+            if let Err(failure) = next {
+                return failure;
             }
         }
     }
@@ -141,9 +161,9 @@ impl Connection {
         }
     }
 
-    async fn handle(&mut self, frame: Frame) -> Flow<Next> {
+    async fn handle(&mut self, frame: Frame) -> Flow<()> {
         if self.skipping && !matches!(frame.kind, b'S' | b'X') {
-            return Ok(Next::Message);
+            return Ok(());
         }
         match frame.kind {
             b'Q' => self.simple_query(frame).await?,
@@ -159,7 +179,7 @@ impl Connection {
             b'S' => self.sync().await?,
             // The rest of a COPY that has failed.
             b'd' | b'c' | b'f' => {}
-            b'X' => return Ok(Next::Goodbye),
+            b'X' => return Err(Failure::Gone),
             b'F' => {
                 let error = QueryError::new(
                     ErrorKind::FeatureNotSupported,
@@ -172,8 +192,7 @@ impl Connection {
                 return Err(Failure::protocol(format!("invalid frontend message type {kind}")));
             }
         }
-        self.send_if_many().await?;
-        Ok(Next::Message)
+        self.send_if_many().await
     }
 
     /// Tells the client of a failed statement, and the session. What is worse than that goes on up.

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::cancel::CancelRegistry;
 use crate::connection::Connection;
+use crate::defects::Defects;
 use crate::failure::Failure;
 use crate::shutdown::{GRACE, ShutdownWatch, Stage};
 use crate::sqlstate;
@@ -70,8 +71,7 @@ pub struct Front {
     sessions: AtomicUsize,
     /// Sockets that are open.
     sockets: AtomicUsize,
-    /// Connections that a defect has ended.
-    panics: AtomicUsize,
+    defects: Arc<Defects>,
 }
 
 impl Front {
@@ -83,13 +83,13 @@ impl Front {
             registry: Arc::default(),
             sessions: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
-            panics: AtomicUsize::new(0),
+            defects: Arc::default(),
         }
     }
 
     #[cfg(test)]
-    pub fn panics(&self) -> usize {
-        self.panics.load(Ordering::SeqCst)
+    pub fn panics(&self) -> u64 {
+        self.defects.count()
     }
 }
 
@@ -161,13 +161,7 @@ async fn guarded(front: Arc<Front>, socket: TcpStream, address: SocketAddr, shut
         .catch_unwind()
         .await
     {
-        let reason = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        let count = front.panics.fetch_add(1, Ordering::SeqCst) + 1;
-        tracing::error!(%address, reason, count, "a connection was ended by a defect in the server");
+        front.defects.note(&*panic);
     }
 }
 
@@ -201,7 +195,9 @@ async fn connection(front: &Arc<Front>, socket: TcpStream, address: SocketAddr, 
         return refuse(wire, sqlstate::TOO_MANY_CONNECTIONS, message).await;
     };
     tracing::debug!(%address, process_id = registration.process_id, "session begins");
-    Connection::new(wire, *session, registration, shutdown).serve().await;
+    Connection::new(wire, *session, registration, shutdown, front.defects.clone())
+        .serve()
+        .await;
     tracing::debug!(%address, "session ends");
 }
 

@@ -13,6 +13,7 @@ mod config;
 mod connection;
 mod copy;
 mod data_dir;
+mod defects;
 mod encode;
 mod extended;
 mod failure;

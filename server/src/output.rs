@@ -52,8 +52,13 @@ impl Output {
         &mut self.bytes
     }
 
+    /// Holds more memory than an idle connection should.
+    pub fn is_large(&self) -> bool {
+        self.bytes.is_empty() && self.bytes.capacity() > KEPT_BYTES_MAX
+    }
+
     pub fn shrink(&mut self) {
-        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BYTES_MAX {
+        if self.is_large() {
             self.bytes = Vec::new();
         }
         self.scratch = BytesMut::new();

@@ -84,7 +84,8 @@ impl Wire {
     }
 
     async fn wait_readable(&mut self) -> Flow<()> {
-        if self.input.is_empty() && self.read_bytes > READ_BYTES_MIN {
+        let large = self.read_bytes > READ_BYTES_MIN || self.output.is_large();
+        if self.input.is_empty() && large {
             match tokio::time::timeout(IDLE_BEFORE_SHRINK, self.socket.readable()).await {
                 Ok(ready) => return Ok(ready?),
                 Err(_) => self.shrink(),
