@@ -217,8 +217,8 @@ impl Connection {
         self.statements.forget_unnamed();
         if let Err(failure) = self.simple_statements(frame).await {
             self.report(failure)?;
-        } else if let Err(error) = self.finish().await {
-            self.report(error.into())?;
+        } else if let Err(failure) = self.finish().await {
+            self.report(failure)?;
         }
         self.end_portals();
         self.ready();
@@ -302,8 +302,8 @@ impl Connection {
     async fn sync(&mut self) -> Flow<()> {
         if self.skipping {
             self.skipping = false;
-        } else if let Err(error) = self.finish().await {
-            self.report(error.into())?;
+        } else if let Err(failure) = self.finish().await {
+            self.report(failure)?;
         }
         self.end_portals();
         self.ready();
@@ -311,14 +311,22 @@ impl Connection {
     }
 
     /// Makes held writes durable. If that fails, their answers are taken back.
-    async fn finish(&mut self) -> Result<(), QueryError> {
+    async fn finish(&mut self) -> Flow<()> {
+        if self.answers_due
+            && let Some(place) = self.held_from
+        {
+            // Answers of earlier messages do not wait for the disk with these.
+            let kept_bytes = self.wire.output.len() - place;
+            self.wire.send_all_but(kept_bytes).await?;
+            self.held_from = Some(0);
+        }
         // Not to be interrupted: once it has begun, only its own end can tell what became of the writes.
         let finished = self.session.finish_implicit().await;
         match finished {
             Ok(()) => self.held_from = None,
             Err(_) => self.drop_held_answers(),
         }
-        finished
+        Ok(finished?)
     }
 
     fn drop_held_answers(&mut self) {
@@ -345,10 +353,10 @@ impl Connection {
     /// Sends all answers between messages of the extended protocol, where a failure means to skip to Sync.
     async fn send_or_skip(&mut self) -> Flow<()> {
         if self.held_from.is_some()
-            && let Err(error) = self.finish().await
+            && let Err(failure) = self.finish().await
         {
             self.skipping = true;
-            self.report(error.into())?;
+            self.report(failure)?;
         }
         self.wire.send().await
     }

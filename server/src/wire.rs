@@ -102,8 +102,15 @@ impl Wire {
 
     /// Sends all answers. Waits for a slow reader, which is how the server's memory stays bounded.
     pub async fn send(&mut self) -> Flow<()> {
-        while !self.output.unsent().is_empty() {
-            match self.socket.try_write(self.output.unsent()) {
+        self.send_all_but(0).await
+    }
+
+    /// Sends what stands before the last `kept_bytes`.
+    pub async fn send_all_but(&mut self, kept_bytes: usize) -> Flow<()> {
+        while self.output.len() > kept_bytes {
+            let unsent = self.output.unsent();
+            let free = &unsent[..unsent.len() - kept_bytes];
+            match self.socket.try_write(free) {
                 Ok(bytes) => self.output.advance(bytes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     match tokio::time::timeout(WRITE_STALL_MAX, self.socket.writable()).await {
