@@ -25,7 +25,7 @@ use taospg_storage::{Change, ColumnId, Conflict, FamilyId, Rows, SeriesId, Serie
 use crate::copy_out::{select_in, template};
 use crate::ddl::{Found, find};
 use crate::session::HELD_BYTES_MAX;
-use crate::statement::TableName;
+use crate::statement::{Place, TableName};
 use crate::{ErrorKind, Parameter, QueryError, Session, plan};
 
 /// Columns of `plan::matching_rows` before the values.
@@ -455,8 +455,7 @@ fn table_of(table: &ast::TableWithJoins) -> Result<(TableName, Option<String>), 
         name: folded(own),
         schema: reversed.next().map(|part| folded(part)),
         database: reversed.next().map(|part| folded(part)),
-        // Statements are mostly one line; elsewhere the position is left out.
-        character: usize::try_from(name.span().start.column).unwrap_or(1).max(1),
+        place: Place::Location(name.span().start),
     };
     Ok((table_name, alias.as_ref().map(|alias| folded(&alias.name))))
 }

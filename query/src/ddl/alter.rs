@@ -18,7 +18,7 @@ pub(super) async fn alter(session: &mut Session, alter: &AlterTable) -> Result<S
             return Ok("ALTER TABLE".into());
         }
         let message = format!("relation \"{}\" does not exist", alter.name.name);
-        return Err(QueryError::new(ErrorKind::UndefinedTable, message).with_position(alter.name.character));
+        return Err(QueryError::new(ErrorKind::UndefinedTable, message).at_name(&alter.name));
     };
     match found.child() {
         Some(_) => alter_child(session, &found, alter).await?,
@@ -30,7 +30,7 @@ pub(super) async fn alter(session: &mut Session, alter: &AlterTable) -> Result<S
 
 fn alter_definition(session: &mut Session, found: &Found, alter: &AlterTable) -> Result<(), QueryError> {
     let table = found.table();
-    let at_name = |error: QueryError| error.with_position(alter.name.character);
+    let at_name = |error: QueryError| error.at_name(&alter.name);
     let has = |name: &str| {
         table
             .columns
@@ -165,7 +165,7 @@ async fn alter_child(session: &mut Session, found: &Found, alter: &AlterTable) -
                     alter.name.name,
                     found.table().name
                 );
-                let error = QueryError::new(ErrorKind::WrongObjectType, message).with_position(alter.name.character);
+                let error = QueryError::new(ErrorKind::WrongObjectType, message).at_name(&alter.name);
                 return Err(error.with_hint(format!("ALTER TABLE {} changes all its tables", found.table().name)));
             }
         }

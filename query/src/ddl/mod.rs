@@ -85,7 +85,7 @@ impl Found {
 /// The database that a name is in: the session's, or the one it names.
 pub(crate) fn database_of(session: &Session, name: &TableName) -> Result<Arc<Database>, QueryError> {
     let other = |wanted: &str| session.engine().catalog().database(wanted);
-    let at = |error: QueryError| error.with_position(name.character);
+    let at = |error: QueryError| error.at_name(name);
     if let Some(wanted) = &name.database {
         let missing = || {
             at(QueryError::new(
@@ -124,7 +124,7 @@ pub(crate) fn find(session: &Session, name: &TableName) -> Result<Found, QueryEr
             ErrorKind::UndefinedTable,
             format!("relation \"{}\" does not exist", name.name),
         );
-        error.with_position(name.character)
+        error.at_name(name)
     })
 }
 

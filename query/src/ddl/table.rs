@@ -55,7 +55,7 @@ fn exists(session: &mut Session, name: &TableName, allowed: bool) -> Result<(), 
         return Ok(());
     }
     let message = format!("relation \"{}\" already exists", name.name);
-    Err(QueryError::new(ErrorKind::DuplicateTable, message).with_position(name.character))
+    Err(QueryError::new(ErrorKind::DuplicateTable, message).at_name(name))
 }
 
 fn new_column(column: &ColumnDefinition, create: &CreateTable, is_time: bool) -> Column {
@@ -138,7 +138,7 @@ fn find_supertable(session: &Session, database: &Arc<Database>, child: &CreateCh
         }
         _ => try_find(session, name)?,
     };
-    let at = |error: QueryError| error.with_position(name.character);
+    let at = |error: QueryError| error.at_name(name);
     let Some(found) = found else {
         let message = format!("relation \"{}\" does not exist", name.name);
         return Err(at(QueryError::new(ErrorKind::UndefinedTable, message)));
@@ -176,7 +176,7 @@ async fn tag_values(
             row.len(),
             child.values.len()
         );
-        return Err(QueryError::new(ErrorKind::SyntaxError, message).with_position(child.supertable.character));
+        return Err(QueryError::new(ErrorKind::SyntaxError, message).at_name(&child.supertable));
     }
     for (index, value) in child.values.iter().enumerate() {
         let place = match &child.tags {
@@ -226,14 +226,14 @@ pub(super) async fn drop(
             None if if_exists => session.tell("00000", format!("table \"{}\" does not exist, skipping", name.name)),
             None => {
                 let message = format!("table \"{}\" does not exist", name.name);
-                return Err(QueryError::new(ErrorKind::UndefinedTable, message).with_position(name.character));
+                return Err(QueryError::new(ErrorKind::UndefinedTable, message).at_name(name));
             }
         }
     }
     for (name, found) in &found {
         if stable && (found.child().is_some() || found.table().kind != TableKind::Super) {
             let message = format!("\"{}\" is not a supertable", name.name);
-            return Err(QueryError::new(ErrorKind::WrongObjectType, message).with_position(name.character));
+            return Err(QueryError::new(ErrorKind::WrongObjectType, message).at_name(name));
         }
     }
     for (_, found) in &found {
@@ -319,7 +319,7 @@ pub(super) fn comment(session: &mut Session, name: &TableName, comment: Option<S
     let found = find(session, name)?;
     if found.child().is_some() {
         let message = format!("\"{}\" is a table of supertable \"{}\"", name.name, found.table().name);
-        let error = QueryError::new(ErrorKind::WrongObjectType, message).with_position(name.character);
+        let error = QueryError::new(ErrorKind::WrongObjectType, message).at_name(name);
         return Err(error.with_hint("comment on the supertable"));
     }
     // PostgreSQL: the empty comment is none.

@@ -183,14 +183,19 @@ fn declared_with_tags(
     tags: Vec<ColumnDefinition>,
     tag_names: Option<Vec<(String, usize)>>,
 ) -> Result<Vec<(ColumnDefinition, bool)>, QueryError> {
-    if tag_names.is_some() || parts.key.is_some() {
+    // A key of the time alone says nothing new.
+    let first = parts.columns.first();
+    let names_tags = |key: &Vec<(String, usize)>| {
+        key.iter()
+            .any(|(name, _)| first.is_none_or(|first| first.name != *name))
+    };
+    if tag_names.is_some() || parts.key.as_ref().is_some_and(names_tags) {
         return Err(cursor.error_at(
             0,
             ErrorKind::InvalidTableDefinition,
             "tags are named twice: by TAGS and by a key or WITH",
         ));
     }
-    let first = parts.columns.first();
     if let Some(first) = first.filter(|first| !is_timestamp(first.column_type)) {
         let error = refused(
             first.character,
@@ -357,7 +362,7 @@ pub(super) fn parse_column(cursor: &mut Cursor<'_>) -> Result<ColumnDefinition, 
             let collation = cursor.table_name()?;
             if !["C", "c", "POSIX", "posix", "default", "ucs_basic"].contains(&collation.name.as_str()) {
                 let message = format!("collation \"{}\" is not supported", collation.name);
-                let error = QueryError::new(ErrorKind::FeatureNotSupported, message).with_position(collation.character);
+                let error = QueryError::new(ErrorKind::FeatureNotSupported, message).at_name(&collation);
                 return Err(error.with_hint("text is compared by code point: \"C\""));
             }
         } else if cursor.take_word("comment") {

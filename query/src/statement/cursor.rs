@@ -4,8 +4,8 @@ use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 
-use super::TableName;
 use super::lexer::{Token, TokenKind, character_at, syntax_error_at, token_at};
+use super::{Place, TableName};
 use crate::{ErrorKind, QueryError};
 
 /// A statement's tokens and a place among them.
@@ -168,7 +168,7 @@ impl<'a> Cursor<'a> {
             database,
             schema,
             name,
-            character,
+            place: Place::Character(character),
         })
     }
 

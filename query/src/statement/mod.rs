@@ -16,6 +16,7 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use crate::ingest::insert::{self, InsertStatement};
 use crate::{ErrorKind, QueryError};
@@ -27,6 +28,8 @@ mod database;
 pub(crate) mod lexer;
 mod set;
 mod show;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod types;
 
@@ -61,8 +64,26 @@ pub(crate) struct TableName {
     /// Of two parts the first: a schema, or a database.
     pub schema: Option<String>,
     pub name: String,
-    /// Where it stands: character of the statement, from 1.
-    pub character: usize,
+    pub place: Place,
+}
+
+/// Where in its statement something stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Place {
+    /// From 1.
+    Character(usize),
+    /// As sqlparser tells it.
+    Location(Location),
+}
+
+impl QueryError {
+    /// Points at a table's name.
+    pub(crate) fn at_name(self, name: &TableName) -> QueryError {
+        match name.place {
+            Place::Character(character) => self.with_position(character),
+            Place::Location(location) => self.with_location(location),
+        }
+    }
 }
 
 /// What a statement asks for.
@@ -314,7 +335,7 @@ fn parse_with_sqlparser(text: &str) -> Result<ast::Statement, QueryError> {
     let parse = || {
         let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text)?;
         let statement = parser.parse_statement()?;
-        parser.expect_token(&datafusion::sql::sqlparser::tokenizer::Token::EOF)?;
+        parser.expect_token(&Token::EOF)?;
         Ok(statement)
     };
     parse().map_err(|error| syntax_error(text, error))
