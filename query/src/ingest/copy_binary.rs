@@ -1,5 +1,6 @@
 //! COPY's binary format: a header, rows of counted fields in the binary form of their column's type, a trailer of -1.
 
+use super::assign::to_time;
 use super::copy_rows::{CopyRows, RowSource};
 use super::datum::Datum;
 use super::names::Names;
@@ -222,7 +223,7 @@ impl BinaryReader {
             let (columns, times) = rows.columns();
             let pushed = match field {
                 Field::Metric(metric) => columns[metric].push(datum, times),
-                _ => super::column::to_time(datum, zoned, times).map(|value| time = Some(value)),
+                _ => to_time(datum, zoned, times).map(|value| time = Some(value)),
             };
             if let Err(error) = pushed {
                 return Err(rows.refused(error, index, &[]));

@@ -5,7 +5,8 @@ use taospg_catalog::SeriesRef;
 use taospg_storage::Conflict;
 
 use super::accumulator::Accumulator;
-use super::column::{ColumnBuilder, valid_text};
+use super::assign::{to_time, valid_text};
+use super::column::ColumnBuilder;
 use super::datum::{Datum, ValueError, null_violation, oid};
 use super::names::Names;
 use super::number::shown;
@@ -154,7 +155,7 @@ impl CopyRows {
     /// The default of the time, where the fields have none.
     fn default_time(&mut self) -> Option<i64> {
         let (_, default) = self.defaults.iter().find(|(field, _)| *field == Field::Time)?;
-        super::column::to_time(Datum::from_scalar(default)?, self.zoned_time, &mut self.times).ok()
+        to_time(Datum::from_scalar(default)?, self.zoned_time, &mut self.times).ok()
     }
 
     /// After each piece of data.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::CastOptions;
 use arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -14,10 +14,13 @@ use futures::StreamExt;
 use taospg_catalog::{Precision, SeriesRef};
 
 use super::accumulator::Accumulator;
+use super::assign::to_time;
 use super::column::{ColumnBuilder, time_units};
 use super::datum::{Datum, ValueError, null_violation, oid};
-use super::insert::{Form, Insert, Source, parameters_in};
-use super::insert_rows::{Bound, BoundClause, ClauseDefaults, Constants};
+use super::insert::{Form, Insert, Source};
+use super::insert_bind::{Bound, BoundClause};
+use super::insert_expressions::parameters_in;
+use super::insert_rows::{ClauseDefaults, Constants};
 use super::lexer::{Token, Value, position};
 use super::names::{CatalogNames, Names};
 use super::target::{Field, Place, TBNAME, Target};
@@ -261,7 +264,7 @@ pub(super) async fn execute_query(
     // The query's rows gather apart: it may read the table it writes to, and must not see them.
     let mut accumulator = Accumulator::default();
     while let Some(batch) = rows.next().await {
-        batches.add(&engine, &mut accumulator, &batch.map_err(failed)?)?;
+        batches.add(&engine, &mut accumulator, &batch.map_err(plan::errors::translate)?)?;
         if accumulator.memory_bytes() > QUERY_BYTES_MAX {
             let message = format!("INSERT … SELECT holds more than {} MiB", QUERY_BYTES_MAX >> 20);
             let hint = "A statement is all or nothing and waits in memory: insert the rows in parts.";
@@ -271,19 +274,6 @@ pub(super) async fn execute_query(
     let count = batches.count;
     session.hold(accumulator.take(&engine)?)?;
     Ok(Outcome::Complete(format!("INSERT 0 {count}")))
-}
-
-/// The query failed while it ran.
-fn failed(error: DataFusionError) -> QueryError {
-    let message = error.strip_backtrace();
-    match error {
-        DataFusionError::External(source) => match source.downcast::<QueryError>() {
-            Ok(error) => *error,
-            Err(_) => QueryError::new(ErrorKind::InternalError, message),
-        },
-        DataFusionError::ResourcesExhausted(_) => QueryError::new(ErrorKind::OutOfMemory, message),
-        _ => QueryError::new(ErrorKind::InternalError, message),
-    }
 }
 
 /// Rows of a query on their way into a table.
@@ -356,7 +346,7 @@ impl BatchInsert<'_> {
             }
             None => {
                 let datum = self.defaults.time().and_then(Datum::from_scalar).unwrap_or(Datum::Null);
-                let time = super::column::to_time(datum, target.zoned_time(), &mut self.times);
+                let time = to_time(datum, target.zoned_time(), &mut self.times);
                 vec![time.map_err(|error| refused(error, target, Field::Time))?; rows]
             }
         };

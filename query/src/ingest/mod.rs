@@ -3,12 +3,13 @@
 //! ```text
 //! COPY text, csv ──copy_text──┐
 //! COPY binary ────copy_binary─┴─copy_rows─┐                         ┌─ number, time: text to values
-//! INSERT ──lexer── insert ──insert_rows───┼── column (Datum in) ────┤
-//!          └─ insert_planned (SELECT, …) ─┘      │                  └─ names, new_tables: which series
+//! INSERT ──lexer── insert, insert_bind ───┼── column, assign ───────┤
+//!   insert_rows, insert_planned (SELECT …) ┘      │                  └─ names, new_tables: which series
 //!                                                └── rows ── accumulator ──> changes for vnodes
 //! ```
 
 pub mod accumulator;
+pub mod assign;
 pub mod column;
 pub mod copy;
 pub mod copy_binary;
@@ -16,6 +17,8 @@ pub mod copy_rows;
 pub mod copy_text;
 pub mod datum;
 pub mod insert;
+pub mod insert_bind;
+pub mod insert_expressions;
 pub mod insert_planned;
 pub mod insert_rows;
 pub mod lexer;
@@ -27,3 +30,4 @@ pub mod target;
 #[cfg(test)]
 mod tests;
 pub mod time;
+pub mod written_time;
