@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use taospg_query::{ErrorKind, QueryError};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use crate::cancel::CancelSignal;
@@ -46,13 +47,15 @@ impl Interrupts {
         }
         let mut check = pin!(tokio::time::sleep(CLIENT_CHECK_INTERVAL));
         loop {
+            // `unconstrained`: work that computes without end uses up the task's budget at every turn, and what waits with it would never be
+            // told that its time has come.
             tokio::select! {
                 biased;
                 result = work.as_mut() => return result.map_err(Failure::Statement),
-                () = self.cancel.requested() => return Err(canceled_by_user()),
-                () = until(deadline) => return Err(timed_out()),
-                () = self.shutdown.reached(Stage::Ending) => return Err(Failure::admin_shutdown()),
-                () = check.as_mut() => {
+                () = unconstrained(self.cancel.requested()) => return Err(canceled_by_user()),
+                () = unconstrained(until(deadline)) => return Err(timed_out()),
+                () = unconstrained(self.shutdown.reached(Stage::Ending)) => return Err(Failure::admin_shutdown()),
+                () = unconstrained(check.as_mut()) => {
                     if client_gone(socket) {
                         return Err(Failure::Gone);
                     }
@@ -80,7 +83,7 @@ pub async fn until(deadline: Deadline) {
 }
 
 fn client_gone(socket: &TcpStream) -> bool {
-    match socket.ready(Interest::READABLE).now_or_never() {
+    match unconstrained(socket.ready(Interest::READABLE)).now_or_never() {
         Some(Ok(ready)) => ready.is_read_closed(),
         Some(Err(_)) => true,
         None => false,
