@@ -40,6 +40,7 @@ mod sort;
 mod table;
 mod tags;
 mod types;
+mod yielding;
 
 pub use planner::Planner;
 use prepare::Kept;

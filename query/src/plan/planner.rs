@@ -14,7 +14,7 @@ use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
 use super::context::QueryContext;
-use super::{aggregate, errors, literals, newest, sort};
+use super::{aggregate, errors, literals, newest, sort, yielding};
 use crate::{EngineOptions, QueryError, functions, system};
 
 /// Rows in a batch: DataFusion's own default, which keeps a dozen columns of it in the L2 cache.
@@ -113,6 +113,7 @@ fn template(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
     if let Some(rules) = builder.physical_optimizers() {
         rules.rules.insert(0, Arc::new(aggregate::AggregateSeries));
         rules.rules.push(Arc::new(sort::SortIntoScan));
+        rules.rules.push(Arc::new(yielding::YieldInJoins));
     }
     state = builder.build();
     functions::register(&mut state, zone);
