@@ -22,8 +22,8 @@
 //! new segment it repeats the marks that someone may still need, so that old segments can always go. A segment with a prepared record stays
 //! until that is decided.
 //!
-//! **`synchronous_commit = off`.** Participants sync their prepared records all the same. Else the power could leave a mark
-//! without the changes it stands for.
+//! **`synchronous_commit = off`** makes no difference here. Were the syncs left out, the power could leave a mark without the changes it
+//! stands for, or an outcome without its mark.
 //!
 //! **Looking before writing.** A part with [`crate::Conflict::Keep`] is decided when it is prepared and holds later work back until its
 //! outcome. Two such transactions could wait for each other in two vnodes; so one that looks runs while no other transaction over
@@ -39,7 +39,7 @@ use tokio::sync::{RwLock, oneshot};
 use crate::vnode::queue::{Outcome, Work};
 use crate::vnode::{Part, Vnode, keeps};
 use crate::wal::{encode_commit, encode_prepared};
-use crate::{Change, Committed, Durability, StorageError, VnodeId};
+use crate::{Change, Committed, StorageError, VnodeId};
 
 /// Shared by transactions over several vnodes; alone for one that looks at what is there. Held until the answer.
 pub(crate) type JointLock = Arc<RwLock<()>>;
@@ -48,7 +48,6 @@ pub(crate) type JointLock = Arc<RwLock<()>>;
 pub(crate) struct Joint {
     pub transaction: u64,
     pub home: Arc<Vnode>,
-    pub durability: Durability,
     participants: Vec<Arc<Vnode>>,
     /// Held for a few lines.
     state: Mutex<State>,
@@ -82,7 +81,6 @@ pub(crate) async fn commit_jointly(
     lock: &JointLock,
     transaction: u64,
     changes: Vec<(Arc<Vnode>, Vec<Change>)>,
-    durability: Durability,
 ) -> Result<Committed, StorageError> {
     let ids: Vec<VnodeId> = changes.iter().map(|(vnode, _)| vnode.id).collect();
     let Some((home_id, participant_ids)) = ids.split_first() else {
@@ -112,7 +110,6 @@ pub(crate) async fn commit_jointly(
     let joint = Arc::new(Joint {
         transaction,
         participants: parts.iter().map(|(vnode, _)| vnode.clone()).collect(),
-        durability,
         state: Mutex::new(State {
             waiting: parts.len(),
             prepared: Vec::new(),

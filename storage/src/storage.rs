@@ -221,7 +221,7 @@ impl Storage {
         }
         if changes.len() > 1 {
             let number = self.next_transaction.fetch_add(1, Ordering::Relaxed);
-            return commit_jointly(&self.joint, number, changes, transaction.durability).await;
+            return commit_jointly(&self.joint, number, changes).await;
         }
         match changes.pop() {
             None => Ok(Committed::default()),
@@ -483,3 +483,6 @@ fn start_background(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, Storage
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,6 +245,11 @@ impl SimulatedIo {
         disk.failing.insert(at, failure);
     }
 
+    /// No call is to fail any more.
+    pub fn heal(&self) {
+        self.0.lock().failing.clear();
+    }
+
     /// How many of the calls set to fail have come.
     pub fn failed(&self) -> u64 {
         self.0.lock().failed
@@ -287,6 +292,11 @@ impl SimulatedIo {
                 Entry::Directory => None,
             })
             .collect()
+    }
+
+    /// Every call fails from now on, until [`SimulatedIo::power_cut`] or [`SimulatedIo::kill`] says what is left.
+    pub fn switch_off(&self) {
+        self.0.lock().on = false;
     }
 
     /// The power goes and comes back. Returns the disk as the next start finds it; this one is off.

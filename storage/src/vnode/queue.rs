@@ -126,6 +126,16 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Nothing is taken any more. What still waits is dropped, which answers it.
+    pub fn stop(&self) {
+        let mut lines = self.lines.lock();
+        lines.closed = true;
+        lines.stopped = true;
+        let dropped = (std::mem::take(&mut lines.new), std::mem::take(&mut lines.urgent));
+        drop(lines);
+        drop(dropped);
+    }
+
     /// Waits for work, or for the deadline.
     pub fn take(&self, undecided: Undecided, deadline: Option<Instant>) -> Taken {
         let mut lines = self.lines.lock();

@@ -96,6 +96,8 @@ pub(crate) struct Replayed {
     prepared: BTreeMap<u64, Prepared>,
     /// Marks in its log, with their participants.
     marks: BTreeMap<u64, Vec<VnodeId>>,
+    /// Outcomes whose changes are in memory only: their index, and that of the prepared record.
+    in_memory: Vec<(u64, u64)>,
     /// Highest transaction seen.
     pub last_transaction: u64,
 }
@@ -108,6 +110,7 @@ pub(crate) fn replay(shared: &Arc<Shared>, id: VnodeId, directory: &Path) -> Res
     let flushed = store.flushed_index();
     let mut prepared: BTreeMap<u64, Prepared> = BTreeMap::new();
     let mut marks = BTreeMap::new();
+    let mut in_memory = Vec::new();
     let mut last_transaction = 0;
     let mut expired = Ok(());
     let segment_bytes = shared.options.wal_segment_bytes;
@@ -139,14 +142,16 @@ pub(crate) fn replay(shared: &Arc<Shared>, id: VnodeId, directory: &Path) -> Res
                     .iter()
                     .find(|(_, prepared)| prepared.transaction == transaction)
                     .map(|(at, _)| *at);
-                if let Some(prepared) = at.and_then(|at| prepared.remove(&at))
+                if let Some(at) = at
+                    && let Some(Prepared { changes, .. }) = prepared.remove(&at)
                     && committed
                     && is_new
                 {
-                    store.apply(index, prepared.changes);
+                    store.apply(index, changes);
+                    in_memory.push((index, at));
                 }
             }
-            Entry::Expire { before } if is_new => expired = store.expire(before),
+            Entry::Expire { before } if is_new && expired.is_ok() => expired = store.expire(before),
             Entry::Changes(_) | Entry::Expire { .. } | Entry::Watermark => {}
         }
         if store.memtable_bytes() >= shared.options.memtable_bytes {
@@ -160,6 +165,7 @@ pub(crate) fn replay(shared: &Arc<Shared>, id: VnodeId, directory: &Path) -> Res
         log,
         prepared,
         marks,
+        in_memory,
         last_transaction,
     })
 }
@@ -174,7 +180,7 @@ impl Ready {
     /// A vnode that has just been made.
     pub fn fresh(replayed: Replayed) -> Ready {
         Ready {
-            writer: Writer::new(replayed.vnode.clone(), replayed.log, Marks::new()),
+            writer: Writer::new(replayed.vnode.clone(), replayed.log, Marks::new(), Vec::new()),
             vnode: replayed.vnode,
         }
     }
@@ -223,11 +229,14 @@ fn decide(mut replayed: Replayed, homes: &Homes) -> Result<Replayed, StorageErro
     let prepared = std::mem::take(&mut replayed.prepared);
     let mut pending = Vec::with_capacity(prepared.len());
     let mut committed_changes = Vec::with_capacity(prepared.len());
-    for Prepared {
-        transaction,
-        home,
-        changes,
-    } in prepared.into_values()
+    for (
+        at,
+        Prepared {
+            transaction,
+            home,
+            changes,
+        },
+    ) in prepared
     {
         let committed = match homes.get(&home) {
             Some(Ok(marks)) => marks.contains(&transaction),
@@ -239,7 +248,7 @@ fn decide(mut replayed: Replayed, homes: &Homes) -> Result<Replayed, StorageErro
             transaction,
             body: encode_resolved(committed),
         });
-        committed_changes.push(committed.then_some(changes));
+        committed_changes.push(committed.then_some((at, changes)));
     }
     let first = replayed.log.last_index() + 1;
     if !pending.is_empty() {
@@ -247,8 +256,9 @@ fn decide(mut replayed: Replayed, homes: &Homes) -> Result<Replayed, StorageErro
         replayed.log.sync()?;
     }
     for (index, changes) in (first..).zip(committed_changes) {
-        if let Some(changes) = changes {
+        if let Some((at, changes)) = changes {
             replayed.vnode.store.apply(index, changes);
+            replayed.in_memory.push((index, at));
         }
     }
     Ok(replayed)
@@ -264,7 +274,7 @@ fn make_ready(replayed: Replayed, closed: &BTreeSet<VnodeId>) -> Ready {
         }
     }
     Ready {
-        writer: Writer::new(replayed.vnode.clone(), replayed.log, marks),
+        writer: Writer::new(replayed.vnode.clone(), replayed.log, marks, replayed.in_memory),
         vnode: replayed.vnode,
     }
 }

@@ -36,6 +36,9 @@ const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// A flush or append that failed is tried again after this: a full disk takes a person to clear, so more often would be noise.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// While transactions are undecided, how often to see whether their home can still decide them: never again, once a sync failed somewhere.
+const DECIDED_WITHIN: Duration = Duration::from_millis(50);
+
 /// A transaction prepared here whose outcome is not in the log.
 struct Prepared {
     transaction: u64,
@@ -56,6 +59,8 @@ pub(crate) struct Writer {
     /// By the index of their records, which have to stay in the log. Outcomes are logged in this order: those that the power takes away
     /// again are decided anew in this order, and must not end up differently.
     prepared: BTreeMap<u64, Prepared>,
+    /// Outcomes whose changes are in memory only: their index, and that of the prepared record, which has the changes.
+    in_memory: Vec<(u64, u64)>,
     marks: Marks,
     /// Outcomes in the log that no sync covers yet, with their index.
     unsynced_outcomes: Vec<(u64, Arc<Joint>)>,
@@ -154,12 +159,26 @@ impl Group {
     }
 }
 
+/// However the thread ends: nobody is left waiting.
+struct Ending(Arc<Vnode>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison();
+        }
+        self.0.close();
+        self.0.queue.stop();
+    }
+}
+
 impl Writer {
-    pub fn new(vnode: Arc<Vnode>, log: Log, marks: Marks) -> Writer {
+    pub fn new(vnode: Arc<Vnode>, log: Log, marks: Marks, in_memory: Vec<(u64, u64)>) -> Writer {
         let now = Instant::now();
         Writer {
             log,
             prepared: BTreeMap::new(),
+            in_memory,
             marks,
             unsynced_outcomes: Vec::new(),
             delayed_until: None,
@@ -173,6 +192,7 @@ impl Writer {
 
     /// Serves the vnode until its queue is closed. Returns the marks that participants may still need.
     pub fn run(mut self) -> Marks {
+        let _ending = Ending(self.vnode.clone());
         if self.vnode.store.frozen_bytes() > 0 {
             let _ = self.begin_flush(); // told, and tried again
         }
@@ -237,6 +257,7 @@ impl Writer {
         }
         self.push_outcomes(&mut group);
         self.finish(group);
+        self.give_up_waiting();
         for reply in flushes {
             self.flush_for(reply);
         }
@@ -284,7 +305,7 @@ impl Writer {
         match self.look(part, group, |changes| encode_commit(&participants, changes)) {
             Err(error) => joint.abort(error),
             Ok((changes, body)) => {
-                group.sync |= joint.durability == Durability::Disk;
+                group.sync = true; // whatever was asked for: no outcome must be on disk before this
                 group.push(Kind::Commit, joint.transaction, body, Step::Mark { changes, joint });
             }
         }
@@ -313,6 +334,18 @@ impl Writer {
                 joint,
             };
             group.push(Kind::Resolved, prepared.transaction, body, step);
+        }
+    }
+
+    /// Outcomes wait for those of earlier transactions, which do not come when their home is poisoned: the next start decides.
+    fn give_up_waiting(&mut self) {
+        if self.vnode.shared.poisoned().is_none() {
+            return;
+        }
+        for prepared in self.prepared.values_mut() {
+            if let Some((joint, _)) = prepared.outcome.take() {
+                joint.fail(self.vnode.gone());
+            }
         }
     }
 
@@ -431,8 +464,15 @@ impl Writer {
         }
         let (outcomes, rest) = group.split();
         if rest.is_empty() {
-            // Decided already: they only have to be written down, and are still known.
-            self.delayed_until = Some(Instant::now() + RETRY_AFTER);
+            match error {
+                // Decided already: they only have to be written down, and are still known.
+                StorageError::Full { .. } => self.delayed_until = Some(Instant::now() + RETRY_AFTER),
+                // The next start decides them anew.
+                _ => {
+                    self.log.give_up(error);
+                    self.fail(outcomes.steps, error);
+                }
+            }
         } else {
             self.fail(rest, error);
             self.finish(outcomes);
@@ -502,7 +542,8 @@ impl Writer {
         // When all memtables together come near their bound, the larger ones go early.
         let tight = shared.memory_bytes.load(Ordering::Relaxed) > shared.options.memtables_bytes_max / 4 * 3
             && own > shared.options.memtable_bytes / 8;
-        if (own >= shared.options.memtable_bytes || tight) && self.flush.retry_at.is_none() {
+        let wanted = own >= shared.options.memtable_bytes || tight || self.vnode.store.wants_flush();
+        if wanted && self.flush.retry_at.is_none() {
             let _ = self.begin_flush(); // told, and tried again
         }
     }
@@ -543,6 +584,10 @@ impl Writer {
             self.repeat_marks()?;
         }
         self.memtable_since = None;
+        if up_to > self.vnode.store.flushed_index() {
+            // Records that changed nothing count as flushed too, so that their segments can go.
+            self.vnode.store.apply(up_to, Vec::new());
+        }
         let frozen = self.vnode.store.freeze();
         if frozen || self.vnode.store.frozen_bytes() > 0 {
             self.flush.up_to = Some(up_to);
@@ -584,6 +629,11 @@ impl Writer {
         self.flush.running = false;
         match result {
             Ok(()) => {
+                if self.flush.up_to.is_some_and(|last| last <= up_to) {
+                    self.flush.up_to = None;
+                }
+                self.submit_flush(); // what was frozen meanwhile
+                self.purge(up_to);
                 for (wanted, reply) in mem::take(&mut self.flush.waiting) {
                     if wanted <= up_to {
                         let _ = reply.send(Ok(()));
@@ -591,11 +641,6 @@ impl Writer {
                         self.flush.waiting.push((wanted, reply));
                     }
                 }
-                if self.flush.up_to.is_some_and(|last| last <= up_to) {
-                    self.flush.up_to = None;
-                }
-                self.submit_flush(); // what was frozen meanwhile
-                self.purge(up_to);
             }
             Err(error) => {
                 tracing::warn!(vnode = self.vnode.id.0, %error, "flush failed; its rows stay in memory and in the log");
@@ -607,10 +652,12 @@ impl Writer {
         }
     }
 
-    /// Lets go of log segments whose records are in data files; those of undecided transactions stay.
+    /// Lets go of log segments whose records are in data files. Prepared records stay until their outcome is, too.
     fn purge(&mut self, up_to: u64) {
-        let oldest = self.prepared.first_key_value();
-        let up_to = oldest.map_or(up_to, |(oldest, _)| up_to.min(oldest - 1));
+        self.in_memory.retain(|(outcome, _)| *outcome > up_to);
+        let undecided = self.prepared.keys();
+        let needed = self.in_memory.iter().map(|(_, prepared)| prepared).chain(undecided);
+        let up_to = needed.min().map_or(up_to, |oldest| up_to.min(oldest - 1));
         match self.log.purge_prefix(up_to) {
             Ok(()) => {}
             Err(_) if self.log.is_poisoned() => {
@@ -628,7 +675,7 @@ impl Writer {
         if self.log.is_poisoned() {
             return None;
         }
-        let undecided = (!self.prepared.is_empty()).then(|| Instant::now() + RETRY_AFTER);
+        let undecided = (!self.prepared.is_empty()).then(|| Instant::now() + DECIDED_WITHIN);
         let watermark = self.log.wants_watermark().then(|| self.last_append + IDLE_AFTER);
         [
             self.dirty_since.map(|since| since + SYNC_WITHIN),
@@ -643,7 +690,11 @@ impl Writer {
         .min()
     }
 
+    /// When the memtable is old enough; never while a failed flush waits to be tried again.
     fn flush_due(&self) -> Option<Instant> {
+        if self.flush.retry_at.is_some() {
+            return None;
+        }
         let interval = Duration::from_millis(self.vnode.options.lock().flush_interval_ms.max(1));
         self.memtable_since.and_then(|since| since.checked_add(interval))
     }
@@ -666,7 +717,7 @@ impl Writer {
         if self.log.wants_watermark() && now >= self.last_append + IDLE_AFTER {
             self.watermark();
         }
-        if due(self.flush.retry_at) || (due(self.flush_due()) && self.flush.retry_at.is_none()) {
+        if due(self.flush.retry_at) || due(self.flush_due()) {
             let _ = self.begin_flush(); // told, and tried again
         }
     }

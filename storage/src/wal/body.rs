@@ -15,9 +15,9 @@ use crate::{
     codec,
 };
 
-/// Rows in one encoded step; longer steps are written as several. Bounds what a reader allocates for one column (at 16 bytes
-/// a value 64 MiB), and is far above the rows of a statement.
-const ROWS_MAX: usize = 1 << 22;
+/// Rows in one encoded step; longer steps are written as several. What codecs take at once; bounds what a reader allocates for one
+/// column (at 16 bytes a value 64 MiB), and is far above the rows of a statement.
+const ROWS_MAX: usize = codec::ROWS_MAX;
 
 /// Below this many rows choosing a codec costs more than it saves: one row of ten metrics is about a hundred bytes either way.
 const ROWS_WORTH_PACKING: usize = 16;
@@ -155,6 +155,13 @@ fn append_rows(rows: &Rows, out: &mut Vec<u8>) -> Result<(), StorageError> {
             return Err(uneven(format!("column {} is out of order", id.0)));
         }
         last = Some(*id);
+        let bytes = array.get_array_memory_size();
+        if bytes > BODY_BYTES_MAX {
+            return Err(uneven(format!(
+                "{bytes} bytes in column {} are more than one step may have",
+                id.0
+            )));
+        }
         let mut data_type = Vec::with_capacity(2);
         append_type(array.data_type(), &mut data_type).ok_or_else(|| {
             uneven(format!(
@@ -452,5 +459,206 @@ impl<'a> Reader<'a> {
             11 => DataType::BinaryView,
             _ => return Err("a known column type"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int16Array,
+        StringViewArray, TimestampMicrosecondArray,
+    };
+
+    use super::*;
+
+    /// Changes of every kind, with a column of every type; `rows` decides whether columns are packed.
+    fn every_change(rows: usize) -> Vec<Change> {
+        let numbers = || (0..rows).map(|row| (row % 3 != 0).then_some(row));
+        let text = || numbers().map(|number| number.map(|number| format!("text number {number}, not inlined")));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(
+                numbers()
+                    .map(|number| number.map(|number| number % 2 == 0))
+                    .collect::<BooleanArray>(),
+            ),
+            Arc::new(
+                numbers()
+                    .map(|number| number.map(|number| number as i16))
+                    .collect::<Int16Array>(),
+            ),
+            Arc::new(
+                numbers()
+                    .map(|number| number.map(|number| number as i32))
+                    .collect::<Int32Array>(),
+            ),
+            Arc::new(
+                numbers()
+                    .map(|number| number.map(|number| number as i64 * -7))
+                    .collect::<Int64Array>(),
+            ),
+            Arc::new(
+                numbers()
+                    .map(|number| number.map(|number| number as f32 / 4.0))
+                    .collect::<Float32Array>(),
+            ),
+            Arc::new(
+                numbers()
+                    .map(|number| number.map(|number| number as f64 / 10.0))
+                    .collect::<Float64Array>(),
+            ),
+            Arc::new(
+                numbers()
+                    .map(|number| number.map(|number| number as i128))
+                    .collect::<Decimal128Array>()
+                    .with_precision_and_scale(12, 3)
+                    .unwrap(),
+            ),
+            Arc::new(
+                numbers()
+                    .map(|number| number.map(|number| number as i32))
+                    .collect::<Date32Array>(),
+            ),
+            Arc::new(
+                numbers()
+                    .map(|number| number.map(|number| number as i64))
+                    .collect::<TimestampMicrosecondArray>()
+                    .with_timezone("UTC"),
+            ),
+            Arc::new(text().collect::<StringViewArray>()),
+            Arc::new(
+                text()
+                    .map(|text| text.map(String::into_bytes))
+                    .collect::<BinaryViewArray>(),
+            ),
+        ];
+        let rows = Rows {
+            family: FamilyId(300),
+            series: (0..rows as u32).map(|row| u32::MAX - row).collect::<Vec<_>>().into(),
+            times: (0..rows as i64).map(|row| row * 1_000 - 5).collect::<Vec<_>>().into(),
+            columns: (1..).step_by(50).map(ColumnId).zip(columns).collect(),
+            conflict: Conflict::Merge,
+        };
+        let list = SeriesSet::List([0, 1, 130, u32::MAX].map(SeriesId).into());
+        vec![
+            Change::Rows(rows),
+            Change::Delete {
+                family: FamilyId(1),
+                series: list,
+                time: TimeRange::new(-5, 7).unwrap(),
+            },
+            Change::Delete {
+                family: FamilyId(2),
+                series: SeriesSet::All,
+                time: TimeRange::ALL,
+            },
+            Change::DropFamily(FamilyId(u32::MAX)),
+        ]
+    }
+
+    #[test]
+    fn changes_come_back_as_they_were() {
+        for rows in [1, ROWS_WORTH_PACKING, 1000] {
+            let changes = every_change(rows);
+            let Entry::Changes(read) = decode(Kind::Changes, &encode_changes(&changes).unwrap()).unwrap() else {
+                panic!("another kind");
+            };
+            assert_eq!(format!("{read:?}"), format!("{changes:?}"));
+        }
+    }
+
+    #[test]
+    fn other_bodies_come_back_as_they_were() {
+        let changes = [Change::DropFamily(FamilyId(3))];
+        let home = VnodeId(900);
+        let body = encode_prepared(home, &changes).unwrap();
+        assert!(matches!(
+            decode(Kind::Prepared, &body),
+            Ok(Entry::Prepared { home: VnodeId(900), .. })
+        ));
+        let body = encode_commit(&[VnodeId(1), home], &changes).unwrap();
+        match decode(Kind::Commit, &body) {
+            Ok(Entry::Commit { participants, changes }) => {
+                assert_eq!((participants, changes.len()), (vec![VnodeId(1), home], 1));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(
+            decode(Kind::Expire, &encode_expire(-8)),
+            Ok(Entry::Expire { before: -8 })
+        ));
+        assert!(matches!(
+            decode(Kind::Resolved, &encode_resolved(true)),
+            Ok(Entry::Resolved { committed: true })
+        ));
+        assert!(decode(Kind::Resolved, &[2]).is_err());
+        assert!(decode(Kind::Watermark, &[0]).is_err());
+    }
+
+    #[test]
+    fn cut_and_flipped_bodies_are_errors_or_other_changes_but_never_panics() {
+        for rows in [3, 100] {
+            let body = encode_changes(&every_change(rows)).unwrap();
+            for length in 0..body.len() {
+                assert!(
+                    decode(Kind::Changes, &body[..length]).is_err(),
+                    "{length} of {}",
+                    body.len()
+                );
+            }
+            for bit in 0..body.len() * 8 {
+                let mut flipped = body.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                let _ = decode(Kind::Changes, &flipped);
+            }
+        }
+    }
+
+    #[test]
+    fn long_steps_are_written_as_several() {
+        let rows = ROWS_MAX + 5;
+        let value: ArrayRef = Arc::new(Int32Array::from_iter_values(0..rows as i32));
+        let changes = [Change::Rows(Rows {
+            family: FamilyId(1),
+            series: vec![7; rows].into(),
+            times: (0..rows as i64).collect::<Vec<_>>().into(),
+            columns: vec![(ColumnId(1), value)],
+            conflict: Conflict::ByVnode,
+        })];
+        let Ok(Entry::Changes(read)) = decode(Kind::Changes, &encode_changes(&changes).unwrap()) else {
+            panic!("another kind");
+        };
+        let [Change::Rows(first), Change::Rows(second)] = &read[..] else {
+            panic!("{} steps", read.len())
+        };
+        assert_eq!(
+            (first.len(), second.len(), second.times[4]),
+            (ROWS_MAX, 5, rows as i64 - 1)
+        );
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_together_are_refused() {
+        let rows = Rows {
+            family: FamilyId(1),
+            series: vec![1, 2].into(),
+            times: vec![1, 2].into(),
+            columns: vec![(ColumnId(1), Arc::new(Int32Array::from(vec![1])))],
+            conflict: Conflict::ByVnode,
+        };
+        assert!(matches!(
+            encode_changes(&[Change::Rows(rows.clone())]),
+            Err(StorageError::Refused(_))
+        ));
+        let unsorted = vec![2, 2]
+            .into_iter()
+            .map(|id| (ColumnId(id), Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef));
+        let rows = Rows {
+            columns: unsorted.collect(),
+            ..rows
+        };
+        assert!(matches!(
+            encode_changes(&[Change::Rows(rows)]),
+            Err(StorageError::Refused(_))
+        ));
     }
 }

@@ -34,6 +34,9 @@ const AHEAD_BYTES_FIRST: u64 = 64 << 10;
 /// An outcome takes 72 bytes; this is for 900 transactions at once.
 const RESERVE_BYTES: u64 = 64 << 10;
 
+/// The buffer for a group is kept for the next one up to this size; larger groups are rare.
+const BUFFER_BYTES_KEPT: usize = 8 << 20;
+
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A segment that takes no more records.
@@ -215,11 +218,10 @@ impl Log {
             self.roll()?;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
         let crc = self.write_records(pending, &mut buffer);
         let appended = self.write_out(&buffer);
-        // Kept for the next group, unless it was an unusually large one.
-        buffer.shrink_to(AHEAD_BYTES as usize);
+        buffer.clear();
+        buffer.shrink_to(BUFFER_BYTES_KEPT);
         self.buffer = buffer;
         appended?;
         self.active.end += bytes as u64;
@@ -247,7 +249,8 @@ impl Log {
 
     fn write_out(&mut self, buffer: &[u8]) -> Result<(), StorageError> {
         let needed = self.active.end + buffer.len() as u64 + RESERVE_BYTES;
-        if let Err(source) = write_zeros_to(&mut self.active, needed) {
+        let step = AHEAD_BYTES.min(self.segment_bytes).max(AHEAD_BYTES_FIRST);
+        if let Err(source) = write_zeros_to(&mut self.active, needed, step) {
             return Err(self.write_error(source, buffer.len()));
         }
         let Err(source) = self.active.file.write_all_at(buffer, self.active.end) else {
@@ -405,6 +408,12 @@ impl Log {
         Ok(records)
     }
 
+    /// Takes nothing more, because of something that must not be left out and cannot be written.
+    pub fn give_up(&mut self, error: &StorageError) {
+        self.poison(error);
+    }
+
+    /// Whether the log takes nothing more.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned
     }
@@ -418,7 +427,7 @@ impl Log {
     }
 
     fn poison(&mut self, error: &dyn std::fmt::Display) -> StorageError {
-        tracing::error!(vnode = self.vnode.0, %error, "a sync of the log failed; the vnode takes no more writes");
+        tracing::error!(vnode = self.vnode.0, %error, "the log cannot be written; the vnode takes no more writes");
         self.poisoned = true;
         StorageError::Poisoned { vnode: self.vnode }
     }
@@ -533,9 +542,11 @@ fn replay_segment(
         }
     };
     // A record missing at the end of a sealed segment is noticed here if anything of it is left, else by `Chain::follow`.
-    let was_on_disk = walk.next_index <= known_durable
-        || segment.proof_of(walk.next_index, walk.offset).is_some()
-        || (!is_last && segment.claims(walk.offset).next().is_some());
+    let was_on_disk = if is_last {
+        walk.next_index <= known_durable || segment.proof_of(walk.next_index, walk.offset).is_some()
+    } else {
+        segment.claims(walk.offset).next().is_some()
+    };
     if was_on_disk {
         return Err(segment.corrupt(walk.offset, broken));
     }
@@ -601,7 +612,7 @@ fn make_segment(io: &dyn Io, directory: &Path, header: SegmentHeader) -> Result<
         end: SEGMENT_HEADER_BYTES as u64,
         written,
     };
-    write_zeros_to(&mut active, AHEAD_BYTES_FIRST).map_err(plain)?;
+    write_zeros_to(&mut active, AHEAD_BYTES_FIRST, AHEAD_BYTES_FIRST).map_err(plain)?;
     active.file.write_all_at(&header.encode(), 0).map_err(plain)?;
     active.file.sync_data().map_err(in_sync)?;
     io.rename(&spare, &path).map_err(plain)?;
@@ -610,15 +621,10 @@ fn make_segment(io: &dyn Io, directory: &Path, header: SegmentHeader) -> Result<
 }
 
 /// Writes zeros where nothing was written yet, up to `needed` and on to the next whole step.
-fn write_zeros_to(active: &mut Active, needed: u64) -> io::Result<()> {
+fn write_zeros_to(active: &mut Active, needed: u64, step: u64) -> io::Result<()> {
     if needed <= active.written {
         return Ok(());
     }
-    let step = if needed <= AHEAD_BYTES_FIRST {
-        AHEAD_BYTES_FIRST
-    } else {
-        AHEAD_BYTES
-    };
     let target = needed.next_multiple_of(step);
     while active.written < target {
         let bytes = (target - active.written).min(ZEROS.len() as u64);

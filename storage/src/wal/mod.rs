@@ -20,6 +20,8 @@ mod body;
 mod log;
 mod record;
 mod segment;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use body::{encode_changes, encode_commit, encode_expire, encode_prepared, encode_resolved};
 pub use log::Log;
