@@ -1,0 +1,5 @@
+//! Queries through a session, on real storage.
+
+mod aggregates;
+mod select;
+mod server;
