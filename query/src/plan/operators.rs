@@ -9,7 +9,9 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::errors;
 use crate::functions::{self, Operation};
+use crate::pg_type;
 
 /// DataFusion's hook for operators.
 #[derive(Debug)]
@@ -19,6 +21,17 @@ impl ExprPlanner for PgOperators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> DfResult<PlannerResult<RawBinaryExpr>> {
         let RawBinaryExpr { op, left, right } = expr;
         let (left, right) = (narrow(left), narrow(right));
+        // A quoted literal added to a time is an interval: nothing else can be added to it.
+        if op == BinaryOperator::Plus {
+            let time = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Timestamp(..) | DataType::Date32));
+            if let (true, Some(interval)) = (time(&left), interval_literal(&right)?) {
+                return Ok(PlannerResult::Original(RawBinaryExpr {
+                    op,
+                    left,
+                    right: interval,
+                }));
+            }
+        }
         let scaling = matches!(op, BinaryOperator::Multiply | BinaryOperator::Divide);
         if scaling {
             let interval =
@@ -61,6 +74,15 @@ impl ExprPlanner for PgOperators {
             function, args,
         ))))
     }
+}
+
+/// A quoted literal as an interval; `None` for anything else.
+fn interval_literal(expr: &Expr) -> DfResult<Option<Expr>> {
+    let Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) = expr else {
+        return Ok(None);
+    };
+    let value = pg_type::parse_literal(pg_type::oid::INTERVAL, text, chrono_tz::Tz::UTC).map_err(errors::wrap)?;
+    Ok(Some(Expr::Literal(value, None)))
 }
 
 /// An integer literal that fits is an `integer`, as PostgreSQL reads it; DataFusion makes all of them `bigint`.

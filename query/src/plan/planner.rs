@@ -101,7 +101,6 @@ fn template(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_table_functions(HashMap::new())
         .build();
     let mut builder = SessionStateBuilder::new_from_existing(state);
     if let Some(analyzer) = builder.analyzer() {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Array, Int64Array, PrimitiveArray, PrimitiveBuilder,
-    UInt64Array, downcast_primitive,
+    UInt64Array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
 use datafusion::common::{Result as DfResult, exec_err};
 
-use crate::functions::first_last::Rule;
+use crate::functions::first_last::{Rule, of_column_type};
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
 
@@ -80,7 +80,7 @@ fn extreme(max: bool, data_type: &DataType) -> Option<Box<dyn Fold>> {
             Some(Box::new(Extreme::<$t>::new(max, own)) as Box<dyn Fold>)
         };
     }
-    downcast_primitive! { data_type => (make), _ => None }
+    of_column_type!(data_type, make, None)
 }
 
 fn first_last(rule: Rule, data_type: &DataType) -> Option<Box<dyn Fold>> {
@@ -90,7 +90,7 @@ fn first_last(rule: Rule, data_type: &DataType) -> Option<Box<dyn Fold>> {
             Some(Box::new(FirstLast::<$t>::new(rule, own)) as Box<dyn Fold>)
         };
     }
-    downcast_primitive! { data_type => (make), _ => None }
+    of_column_type!(data_type, make, None)
 }
 
 /// Calls `f` with each stretch of rows `from..to` that are not NULL.
