@@ -191,7 +191,7 @@ impl PreparedModification {
         let mut spans: HashMap<(u32, u32), (i64, i64)> = HashMap::new();
         let mut points: BTreeMap<(u32, i64), Vec<u32>> = BTreeMap::new();
         while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(translate)?;
+            let batch = batch.map_err(QueryError::from)?;
             let (vnodes, series, times) = (numbers(&batch, VNODE)?, numbers(&batch, SERIES)?, times(&batch)?);
             count += batch.num_rows() as u64;
             for ((vnode, series), time) in vnodes.iter().zip(series.iter()).zip(times.iter()) {
@@ -249,7 +249,7 @@ impl PreparedModification {
         let mut bytes = 0usize;
         let mut changes: BTreeMap<VnodeId, Vec<Change>> = BTreeMap::new();
         while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(translate)?;
+            let batch = batch.map_err(QueryError::from)?;
             let mut arrays = Vec::with_capacity(columns.len());
             for (index, column) in columns.iter().enumerate() {
                 let array = batch.column(VALUES + index);
@@ -283,7 +283,7 @@ impl PreparedModification {
         let mut seen = std::collections::HashSet::new();
         let mut pieces: Vec<Vec<ArrayRef>> = vec![Vec::new(); assignments.len()];
         while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(translate)?;
+            let batch = batch.map_err(QueryError::from)?;
             // The first row of each table speaks for it.
             let firsts: Vec<u32> = (0u32..)
                 .zip(numbers(&batch, SLOT)?.iter())
@@ -569,17 +569,6 @@ fn is_span_of(condition: &ast::Expr, time: &str) -> bool {
     }
 }
 
-/// An error while rows are read.
-fn translate(error: datafusion::error::DataFusionError) -> QueryError {
-    match error {
-        datafusion::error::DataFusionError::External(source) => match source.downcast::<QueryError>() {
-            Ok(error) => *error,
-            Err(other) => QueryError::new(ErrorKind::InternalError, other.to_string()),
-        },
-        other => QueryError::new(ErrorKind::InternalError, other.strip_backtrace()),
-    }
-}
-
 fn internal(error: arrow::error::ArrowError) -> QueryError {
     QueryError::new(ErrorKind::InternalError, error.to_string())
 }
@@ -613,7 +602,8 @@ fn as_stored(array: &ArrayRef, data_type: &arrow::datatypes::DataType) -> Result
         safe: false,
         ..Default::default()
     };
-    arrow::compute::cast_with_options(array, data_type, &strict).map_err(|error| translate(error.into()))
+    arrow::compute::cast_with_options(array, data_type, &strict)
+        .map_err(|error| QueryError::from(datafusion::error::DataFusionError::from(error)))
 }
 
 /// What a column's definition asks of values.

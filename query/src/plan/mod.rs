@@ -37,6 +37,7 @@ mod resolve;
 mod rewrite;
 mod scan;
 mod sort;
+mod sums;
 mod table;
 mod tags;
 mod types;

@@ -105,6 +105,7 @@ fn template(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
     let mut builder = SessionStateBuilder::new_from_existing(state);
     if let Some(analyzer) = builder.analyzer() {
         analyzer.rules.insert(0, Arc::new(literals::Literals::new(zone)));
+        analyzer.rules.insert(1, Arc::new(sums::NumericSums));
     }
     if let Some(optimizer) = builder.optimizer() {
         optimizer.rules.insert(0, Arc::new(newest::NewestRows));

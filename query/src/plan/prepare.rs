@@ -7,9 +7,11 @@ use datafusion::datasource::source_as_provider;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, visit_expressions};
+use futures::TryStreamExt;
 use taospg_catalog::Database;
 
 use super::context::QueryContext;
@@ -300,6 +302,10 @@ pub async fn physical(
         .map_err(errors::translate)
 }
 
+/// Starts a plan. Errors in the stream are ours, wrapped.
 pub fn run(plan: Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<SendableRecordBatchStream, QueryError> {
-    execute_stream(plan, state.task_ctx()).map_err(errors::translate)
+    let stream = execute_stream(plan, state.task_ctx()).map_err(errors::translate)?;
+    let schema = stream.schema();
+    let translated = stream.map_err(|error| errors::wrap(errors::translate(error)));
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, translated)))
 }

@@ -397,7 +397,7 @@ impl Groups {
             }
         }
         for fold in &mut self.folds {
-            columns.extend(fold.take());
+            columns.extend(fold.take()?);
         }
         let typed = columns
             .into_iter()

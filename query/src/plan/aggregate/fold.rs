@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Array, Int64Array, PrimitiveArray, PrimitiveBuilder,
-    UInt64Array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Float64Array, Int64Array, PrimitiveArray,
+    PrimitiveBuilder, UInt64Array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
@@ -25,6 +25,8 @@ pub enum Kind {
     SumDouble,
     /// As a bigint: of integers.
     SumInteger,
+    /// As a numeric of so many digits: of bigints.
+    SumNumeric(u8),
     Average,
     Min,
     Max,
@@ -40,7 +42,7 @@ pub trait Fold: Send {
     /// The open group is complete.
     fn finish(&mut self);
     /// States of the complete groups.
-    fn take(&mut self) -> Vec<ArrayRef>;
+    fn take(&mut self) -> DfResult<Vec<ArrayRef>>;
 }
 
 /// The fold of an aggregate whose argument has this type; `None` if there is none.
@@ -64,9 +66,9 @@ pub fn fold(kind: Kind, data_type: Option<&DataType>) -> Option<Box<dyn Fold>> {
                 _ => Box::new(Sum::<Float64Type>::new(average)),
             }
         }
-        (Kind::SumInteger, Some(DataType::Int16)) => Box::new(SumInteger::<Int16Type>::default()),
-        (Kind::SumInteger, Some(DataType::Int32)) => Box::new(SumInteger::<Int32Type>::default()),
-        (Kind::SumInteger, Some(DataType::Int64)) => Box::new(SumInteger::<Int64Type>::default()),
+        (Kind::SumInteger, Some(DataType::Int16)) => Box::new(SumInteger::<Int16Type>::new(None)),
+        (Kind::SumInteger, Some(DataType::Int32)) => Box::new(SumInteger::<Int32Type>::new(None)),
+        (Kind::SumNumeric(digits), Some(DataType::Int64)) => Box::new(SumInteger::<Int64Type>::new(Some(digits))),
         (Kind::Min | Kind::Max, Some(data_type)) => return extreme(kind == Kind::Max, data_type),
         (Kind::FirstLast(rule), Some(data_type)) => return first_last(rule, data_type),
         _ => return None,
@@ -124,8 +126,8 @@ impl Fold for CountRows {
         self.done.push(std::mem::take(&mut self.open));
     }
 
-    fn take(&mut self) -> Vec<ArrayRef> {
-        vec![Arc::new(Int64Array::from(std::mem::take(&mut self.done)))]
+    fn take(&mut self) -> DfResult<Vec<ArrayRef>> {
+        Ok(vec![Arc::new(Int64Array::from(std::mem::take(&mut self.done)))])
     }
 }
 
@@ -156,7 +158,7 @@ impl Fold for Count {
         self.rows.finish();
     }
 
-    fn take(&mut self) -> Vec<ArrayRef> {
+    fn take(&mut self) -> DfResult<Vec<ArrayRef>> {
         self.rows.take()
     }
 }
@@ -243,28 +245,31 @@ where
         self.counts.push(std::mem::take(&mut self.count));
     }
 
-    fn take(&mut self) -> Vec<ArrayRef> {
+    fn take(&mut self) -> DfResult<Vec<ArrayRef>> {
         let counts = std::mem::take(&mut self.counts);
         let known = NullBuffer::new(counts.iter().map(|count| *count > 0).collect());
         let sums = Float64Array::new(std::mem::take(&mut self.sums).into(), Some(known));
-        match self.average {
+        Ok(match self.average {
             true => vec![Arc::new(UInt64Array::from(counts)), Arc::new(sums)],
             false => vec![Arc::new(sums)],
-        }
+        })
     }
 }
 
-/// Sum of integers as a bigint; refuses to wrap.
+/// Sum of integers, as a bigint or a numeric.
 struct SumInteger<T: ArrowPrimitiveType> {
+    digits: Option<u8>,
     values: Option<PrimitiveArray<T>>,
-    sum: i64,
+    /// 128 bits hold 2^64 of the largest bigints.
+    sum: i128,
     any: bool,
-    done: Vec<Option<i64>>,
+    done: Vec<Option<i128>>,
 }
 
-impl<T: ArrowPrimitiveType> Default for SumInteger<T> {
-    fn default() -> SumInteger<T> {
+impl<T: ArrowPrimitiveType> SumInteger<T> {
+    fn new(digits: Option<u8>) -> SumInteger<T> {
         SumInteger {
+            digits,
             values: None,
             sum: 0,
             any: false,
@@ -283,24 +288,16 @@ where
     }
 
     fn add(&mut self, from: usize, to: usize) -> DfResult<()> {
-        let Some(array) = &self.values else {
-            return Ok(());
-        };
-        let mut total: i128 = i128::from(self.sum);
-        let (values, any) = (array.values(), &mut self.any);
-        stretches(array.nulls(), from, to, |from, to| {
-            total += values[from..to]
-                .iter()
-                .map(|value| i128::from((*value).into()))
-                .sum::<i128>();
-            *any = true;
-        });
-        self.sum = i64::try_from(total).map_err(|_| {
-            errors::wrap(QueryError::new(
-                ErrorKind::NumericValueOutOfRange,
-                "bigint out of range",
-            ))
-        })?;
+        if let Some(array) = &self.values {
+            let (values, sum, any) = (array.values(), &mut self.sum, &mut self.any);
+            stretches(array.nulls(), from, to, |from, to| {
+                *sum += values[from..to]
+                    .iter()
+                    .map(|value| i128::from((*value).into()))
+                    .sum::<i128>();
+                *any = true;
+            });
+        }
         Ok(())
     }
 
@@ -309,8 +306,24 @@ where
         self.done.push(std::mem::take(&mut self.any).then_some(sum));
     }
 
-    fn take(&mut self) -> Vec<ArrayRef> {
-        vec![Arc::new(Int64Array::from(std::mem::take(&mut self.done)))]
+    fn take(&mut self) -> DfResult<Vec<ArrayRef>> {
+        let done = std::mem::take(&mut self.done);
+        if let Some(digits) = self.digits {
+            let sums = Decimal128Array::from(done).with_precision_and_scale(digits, 0)?;
+            return Ok(vec![Arc::new(sums)]);
+        }
+        let out_of_range = || {
+            errors::wrap(QueryError::new(
+                ErrorKind::NumericValueOutOfRange,
+                "bigint out of range",
+            ))
+        };
+        let narrow = |sum: Option<i128>| {
+            sum.map(|sum| i64::try_from(sum).map_err(|_| out_of_range()))
+                .transpose()
+        };
+        let sums: Vec<Option<i64>> = done.into_iter().map(narrow).collect::<DfResult<_>>()?;
+        Ok(vec![Arc::new(Int64Array::from(sums))])
     }
 }
 
@@ -376,8 +389,10 @@ where
         self.done.append_option(self.open.take());
     }
 
-    fn take(&mut self) -> Vec<ArrayRef> {
-        vec![Arc::new(self.done.finish().with_data_type(self.data_type.clone()))]
+    fn take(&mut self) -> DfResult<Vec<ArrayRef>> {
+        Ok(vec![Arc::new(
+            self.done.finish().with_data_type(self.data_type.clone()),
+        )])
     }
 }
 
@@ -441,11 +456,11 @@ impl<T: ArrowPrimitiveType> Fold for FirstLast<T> {
         self.done_times.push(open.map(|(time, _)| time));
     }
 
-    fn take(&mut self) -> Vec<ArrayRef> {
-        vec![
+    fn take(&mut self) -> DfResult<Vec<ArrayRef>> {
+        Ok(vec![
             Arc::new(self.done.finish().with_data_type(self.data_type.clone())),
             Arc::new(Int64Array::from(std::mem::take(&mut self.done_times))),
-        ]
+        ])
     }
 }
 
@@ -463,7 +478,7 @@ mod tests {
         average.finish();
         average.add(4, 5).unwrap();
         average.finish();
-        let states = average.take();
+        let states = average.take().unwrap();
         assert_eq!(states[0].as_ref(), &UInt64Array::from(vec![2, 0]) as &dyn Array);
         assert_eq!(
             states[1].as_ref(),
@@ -481,7 +496,7 @@ mod tests {
             extreme.add(0, 1).unwrap();
             extreme.add(1, 3).unwrap();
             extreme.finish();
-            let state = extreme.take();
+            let state = extreme.take().unwrap();
             let value = state[0].as_primitive::<Float64Type>().value(0);
             assert!(
                 value == expected || (value.is_nan() && expected.is_nan()),
@@ -491,11 +506,18 @@ mod tests {
     }
 
     #[test]
-    fn an_integer_sum_refuses_to_wrap() {
+    fn sums_of_integers_do_not_wrap() {
         let column: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, 1]));
-        let mut sum = fold(Kind::SumInteger, Some(&DataType::Int64)).unwrap();
+        let mut sum = fold(Kind::SumNumeric(38), Some(&DataType::Int64)).unwrap();
         sum.begin_batch(Some(&column), &ScalarBuffer::from(vec![1i64, 2]))
             .unwrap();
-        assert!(sum.add(0, 2).is_err());
+        sum.add(0, 2).unwrap();
+        sum.finish();
+        let states = sum.take().unwrap();
+        let expected = i128::from(i64::MAX) + 1;
+        assert_eq!(
+            states[0].as_primitive::<arrow::datatypes::Decimal128Type>().value(0),
+            expected
+        );
     }
 }

@@ -28,6 +28,7 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use taospg_storage::Direction;
 
 use super::scan::{ScanParts, SeriesScan};
+use super::sums::BIGINT_DIGITS;
 use super::table::Source;
 use crate::functions::first_last::FirstLast;
 use exec::{Argument, Grouping, SeriesAggregate, Shape};
@@ -236,9 +237,12 @@ fn plain_column(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
         return Some(column.index());
     }
     let cast = expr.downcast_ref::<CastExpr>()?;
-    matches!(cast.cast_type(), DataType::Float64 | DataType::Int64)
-        .then(|| plain_column(cast.expr()))
-        .flatten()
+    matches!(
+        cast.cast_type(),
+        DataType::Float64 | DataType::Int64 | DataType::Decimal128(BIGINT_DIGITS, 0)
+    )
+    .then(|| plain_column(cast.expr()))
+    .flatten()
 }
 
 fn argument(function: &AggregateFunctionExpr, input: &Input) -> DfResult<Option<Argument>> {
@@ -291,6 +295,10 @@ fn argument(function: &AggregateFunctionExpr, input: &Input) -> DfResult<Option<
         ("avg", _) if state_type == DataType::Float64 => Kind::Average,
         ("sum", _) if state_type == DataType::Float64 => Kind::SumDouble,
         ("sum", _) if state_type == DataType::Int64 && own_type.is_integer() => Kind::SumInteger,
+        ("sum", _) if own_type == DataType::Int64 => match state_type {
+            DataType::Decimal128(digits, 0) => Kind::SumNumeric(digits),
+            _ => return Ok(None),
+        },
         ("min", _) if !cast => Kind::Min,
         ("max", _) if !cast => Kind::Max,
         _ => return Ok(None),
