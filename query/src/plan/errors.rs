@@ -3,6 +3,7 @@
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 
+use super::names::{is_renamed, shown};
 use crate::{ErrorKind, QueryError};
 
 /// What a failed plan or execution means to the client.
@@ -181,6 +182,16 @@ fn cast(problem: &str) -> QueryError {
 
 fn schema(error: &SchemaError) -> QueryError {
     match error {
+        SchemaError::FieldNotFound { field, valid_fields }
+            if valid_fields
+                .iter()
+                .any(|valid| is_renamed(&valid.name) && shown(&valid.name) == field.name) =>
+        {
+            QueryError::new(
+                ErrorKind::AmbiguousColumn,
+                format!("column reference \"{}\" is ambiguous", field.name),
+            )
+        }
         SchemaError::FieldNotFound { field, .. } => match &field.relation {
             Some(relation) => QueryError::new(
                 ErrorKind::UndefinedColumn,

@@ -22,6 +22,11 @@ pub fn shown(name: &str) -> &str {
     }
 }
 
+/// Whether a name inside the plan stands for one that several columns have.
+pub fn is_renamed(name: &str) -> bool {
+    name.starts_with(MARK)
+}
+
 /// A plan's text without the inner names.
 pub fn shown_in(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -163,11 +168,24 @@ pub fn name_items(items: &mut [SelectItem], starred: &HashSet<String>, outermost
         }
         chosen.push(name);
     }
+    // Of equal names inside a subquery none can be meant by its name alone: PostgreSQL calls that ambiguous.
+    let ambiguous: HashSet<String> = match outermost {
+        true => HashSet::new(),
+        false => {
+            let mut seen = HashSet::new();
+            chosen
+                .iter()
+                .flatten()
+                .filter(|name| !seen.insert(*name))
+                .cloned()
+                .collect()
+        }
+    };
     for (index, item) in items.iter_mut().enumerate() {
         let Some(name) = chosen[index].take() else {
             continue;
         };
-        if own[index] {
+        if own[index] && !ambiguous.contains(&name) {
             continue;
         }
         let placeholder = SelectItem::UnnamedExpr(Expr::Value(Value::Null.into()));
@@ -178,7 +196,10 @@ pub fn name_items(items: &mut [SelectItem], starred: &HashSet<String>, outermost
                 continue;
             }
         };
-        let free = !is_column(&expr) && !(outermost && hides_column(&expr)) && taken.insert(name.clone());
+        let free = !is_column(&expr)
+            && !ambiguous.contains(&name)
+            && !(outermost && hides_column(&expr))
+            && taken.insert(name.clone());
         let inner = match free {
             true => name,
             false => format!("{MARK}{index}{MARK}{name}"),

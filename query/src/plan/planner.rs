@@ -14,7 +14,7 @@ use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
 use super::context::QueryContext;
-use super::{aggregate, errors, literals, newest, sort, yielding};
+use super::{aggregate, errors, literals, newest, sort, sums, yielding};
 use crate::{EngineOptions, QueryError, functions, system};
 
 /// Rows in a batch: DataFusion's own default, which keeps a dozen columns of it in the L2 cache.

@@ -208,7 +208,13 @@ impl Rewriter<'_> {
             }
         }
         let starred = self.expand_stars(select);
+        let counted = |item: &mut SelectItem| {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                exists_as_count(expr);
+            }
+        };
         name_items(&mut select.projection, &starred, outermost);
+        select.projection.iter_mut().for_each(counted);
     }
 
     /// Lets `*` leave out pseudo-columns; returns the names that it brings in, as far as they are known.
@@ -410,8 +416,7 @@ fn fetch_as_limit(query: &mut Query) {
         quantity,
     }) = &query.fetch
     {
-        let one = || Expr::Value(Value::Number("1".into(), false).into());
-        let limit = quantity.clone().unwrap_or_else(one);
+        let limit = quantity.clone().unwrap_or_else(|| number("1"));
         match &mut query.limit_clause {
             Some(LimitClause::LimitOffset { limit: slot @ None, .. }) => *slot = Some(limit),
             None => {
@@ -449,6 +454,58 @@ fn narrow_literal(expr: &mut Expr) {
             format: None,
         };
     }
+}
+
+/// EXISTS as a value, which DataFusion knows only as a condition: whether the subquery counts any row.
+fn exists_as_count(expr: &mut Expr) {
+    match expr {
+        Expr::Exists { subquery, negated } => {
+            let plain = |select: &Select| {
+                let grouped = !matches!(&select.group_by, ast::GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
+                !grouped && select.having.is_none() && select.distinct.is_none()
+            };
+            let limited = subquery.limit_clause.is_some() || subquery.fetch.is_some();
+            if let (false, SetExpr::Select(select)) = (limited, subquery.body.as_mut())
+                && plain(select)
+            {
+                select.projection = vec![SelectItem::UnnamedExpr(call("count", [number("1")]))];
+                subquery.order_by = None;
+                let op = if *negated {
+                    BinaryOperator::Eq
+                } else {
+                    BinaryOperator::Gt
+                };
+                *expr = Expr::Nested(Box::new(Expr::BinaryOp {
+                    left: Box::new(Expr::Subquery(subquery.clone())),
+                    op,
+                    right: Box::new(number("0")),
+                }));
+            }
+        }
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } | Expr::Cast { expr: inner, .. } => {
+            exists_as_count(inner)
+        }
+        Expr::BinaryOp { left, right, .. } => {
+            exists_as_count(left);
+            exists_as_count(right);
+        }
+        Expr::Case {
+            conditions,
+            else_result,
+            ..
+        } => {
+            for when in conditions {
+                exists_as_count(&mut when.condition);
+                exists_as_count(&mut when.result);
+            }
+            else_result.iter_mut().for_each(|other| exists_as_count(other));
+        }
+        _ => {}
+    }
+}
+
+fn number(digits: &str) -> Expr {
+    Expr::Value(Value::Number(digits.into(), false).into())
 }
 
 /// A call of one of our functions.

@@ -248,9 +248,10 @@ where
     fn take(&mut self) -> DfResult<Vec<ArrayRef>> {
         let counts = std::mem::take(&mut self.counts);
         let known = NullBuffer::new(counts.iter().map(|count| *count > 0).collect());
-        let sums = Float64Array::new(std::mem::take(&mut self.sums).into(), Some(known));
+        let sums = Float64Array::new(std::mem::take(&mut self.sums).into(), Some(known.clone()));
         Ok(match self.average {
-            true => vec![Arc::new(UInt64Array::from(counts)), Arc::new(sums)],
+            // A count of nothing is NULL as well: the final average takes any other for a value.
+            true => vec![Arc::new(UInt64Array::new(counts.into(), Some(known))), Arc::new(sums)],
             false => vec![Arc::new(sums)],
         })
     }
@@ -479,7 +480,10 @@ mod tests {
         average.add(4, 5).unwrap();
         average.finish();
         let states = average.take().unwrap();
-        assert_eq!(states[0].as_ref(), &UInt64Array::from(vec![2, 0]) as &dyn Array);
+        assert_eq!(
+            states[0].as_ref(),
+            &UInt64Array::from(vec![Some(2), None]) as &dyn Array
+        );
         assert_eq!(
             states[1].as_ref(),
             &Float64Array::from(vec![Some(3.0), None]) as &dyn Array
