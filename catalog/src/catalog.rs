@@ -61,8 +61,10 @@ pub struct ChildRef {
 pub struct NewTable {
     pub name: String,
     pub kind: TableKind,
-    /// In declared order, with whether each is a tag. The time column is the first that is not a tag.
+    /// In declared order, with whether each is a tag.
     pub declared: Vec<(Column, bool)>,
+    /// Name of the time column; `None` is the first that is not a tag.
+    pub time: Option<String>,
     pub comment: Option<String>,
 }
 

@@ -4,19 +4,21 @@ use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use crate::ingest::copy::CopyFormat;
+use crate::ingest::copy::CopyOptions;
 use crate::{CopyOut, ErrorKind, Outcome, QueryError, Session};
 
 /// Starts the query of a COPY TO.
 pub(crate) async fn begin(session: &Session, copy: &ast::Statement) -> Result<Outcome, QueryError> {
-    let ast::Statement::Copy { source, .. } = copy else {
+    let ast::Statement::Copy {
+        source,
+        options,
+        legacy_options,
+        ..
+    } = copy
+    else {
         return Err(QueryError::new(ErrorKind::InternalError, "not a COPY"));
     };
-    let format = CopyFormat::Text {
-        delimiter: b'\t',
-        null: "\\N".into(),
-        header: false,
-    };
+    let format = CopyOptions::new(options, legacy_options)?.format;
     let query = match source {
         ast::CopySource::Query(query) => ast::Statement::Query(query.clone()),
         ast::CopySource::Table { table_name, columns } => select_of(table_name, columns)?,

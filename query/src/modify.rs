@@ -191,7 +191,7 @@ impl PreparedModification {
         let mut spans: HashMap<(u32, u32), (i64, i64)> = HashMap::new();
         let mut points: BTreeMap<(u32, i64), Vec<u32>> = BTreeMap::new();
         while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(QueryError::from)?;
+            let batch = batch.map_err(plan::errors::translate)?;
             let (vnodes, series, times) = (numbers(&batch, VNODE)?, numbers(&batch, SERIES)?, times(&batch)?);
             count += batch.num_rows() as u64;
             for ((vnode, series), time) in vnodes.iter().zip(series.iter()).zip(times.iter()) {
@@ -249,7 +249,7 @@ impl PreparedModification {
         let mut bytes = 0usize;
         let mut changes: BTreeMap<VnodeId, Vec<Change>> = BTreeMap::new();
         while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(QueryError::from)?;
+            let batch = batch.map_err(plan::errors::translate)?;
             let mut arrays = Vec::with_capacity(columns.len());
             for (index, column) in columns.iter().enumerate() {
                 let array = batch.column(VALUES + index);
@@ -278,21 +278,70 @@ impl PreparedModification {
         parameters: &[Parameter],
     ) -> Result<u64, QueryError> {
         let table = found.table();
+        let (slots, arrays) = match self.is_about_tables(found, assignments) {
+            true => {
+                plan::matching_tables(
+                    session,
+                    table,
+                    found.database.options.precision,
+                    found.child(),
+                    self.selection.as_ref(),
+                    assignments,
+                    &self.parameter_types,
+                    parameters,
+                )
+                .await?
+            }
+            false => self.tables_of_rows(session, found, assignments, parameters).await?,
+        };
+        if slots.is_empty() {
+            return Ok(0);
+        }
+        let precision = found.database.options.precision;
+        let mut tags = Vec::new();
+        for ((name, _), array) in assignments.iter().zip(&arrays) {
+            let place = table.tags.iter().position(|tag| tag.name == *name);
+            let place = place
+                .ok_or_else(|| QueryError::new(ErrorKind::UndefinedColumn, format!("tag \"{name}\" does not exist")))?;
+            let tag = &table.tags[place];
+            let array = as_stored(array, &tag.sql_type.arrow_type(precision))?;
+            check_values(&array, tag, &self.name.name)?;
+            tags.push((place, array));
+        }
+        session.engine().catalog().set_tags(table.oid, &slots, &tags)?;
+        Ok(slots.len() as u64)
+    }
+
+    /// Whether the condition and the values speak of names and tags only: then tables without rows match as well.
+    fn is_about_tables(&self, found: &Found, assignments: &[(String, ast::Expr)]) -> bool {
+        let of_table = |name: &String| name == "tbname" || found.table().tags.iter().any(|tag| tag.name == *name);
+        let exprs = self.selection.iter().chain(assignments.iter().map(|(_, value)| value));
+        exprs
+            .into_iter()
+            .all(|expr| columns_in(expr).is_some_and(|columns| columns.iter().all(of_table)))
+    }
+
+    /// Slots of the tables that have a matching row, with the values that the first such row gives.
+    async fn tables_of_rows(
+        &self,
+        session: &Session,
+        found: &Found,
+        assignments: &[(String, ast::Expr)],
+        parameters: &[Parameter],
+    ) -> Result<(Vec<u32>, Vec<ArrayRef>), QueryError> {
         let mut rows = self.matching(session, found, assignments, parameters).await?;
         let mut slots: Vec<u32> = Vec::new();
         let mut seen = std::collections::HashSet::new();
         let mut pieces: Vec<Vec<ArrayRef>> = vec![Vec::new(); assignments.len()];
         while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(QueryError::from)?;
-            // The first row of each table speaks for it.
-            let firsts: Vec<u32> = (0u32..)
-                .zip(numbers(&batch, SLOT)?.iter())
-                .filter(|(_, slot)| seen.insert(**slot))
-                .map(|(row, slot)| {
+            let batch = batch.map_err(plan::errors::translate)?;
+            let mut firsts: Vec<u32> = Vec::new();
+            for (row, slot) in (0u32..).zip(numbers(&batch, SLOT)?.iter()) {
+                if seen.insert(*slot) {
                     slots.push(*slot);
-                    row
-                })
-                .collect();
+                    firsts.push(row);
+                }
+            }
             if firsts.is_empty() {
                 continue;
             }
@@ -302,23 +351,14 @@ impl PreparedModification {
             }
         }
         if slots.is_empty() {
-            return Ok(0);
+            return Ok((slots, Vec::new()));
         }
-        let precision = found.database.options.precision;
-        let mut tags = Vec::new();
-        for ((name, _), piece) in assignments.iter().zip(&pieces) {
-            let place = table.tags.iter().position(|tag| tag.name == *name);
-            let place = place
-                .ok_or_else(|| QueryError::new(ErrorKind::UndefinedColumn, format!("tag \"{name}\" does not exist")))?;
-            let tag = &table.tags[place];
+        let mut arrays = Vec::with_capacity(pieces.len());
+        for piece in &pieces {
             let pieces: Vec<&dyn Array> = piece.iter().map(AsRef::as_ref).collect();
-            let array = arrow::compute::concat(&pieces).map_err(internal)?;
-            let array = as_stored(&array, &tag.sql_type.arrow_type(precision))?;
-            check_values(&array, tag, &self.name.name)?;
-            tags.push((place, array));
+            arrays.push(arrow::compute::concat(&pieces).map_err(internal)?);
         }
-        session.engine().catalog().set_tags(table.oid, &slots, &tags)?;
-        Ok(slots.len() as u64)
+        Ok((slots, arrays))
     }
 
     async fn matching(
@@ -334,6 +374,7 @@ impl PreparedModification {
             found.child(),
             self.selection.as_ref(),
             values,
+            &self.parameter_types,
             parameters,
         )
         .await
@@ -356,16 +397,22 @@ async fn prepare(
             format!("\"{}\" has no tags", name.name),
         ));
     }
+    let mut action = action;
+    if let Action::UpdateColumns(assignments) | Action::UpdateTags(assignments) = &mut action {
+        let all = found.table().columns.iter().chain(&found.table().tags);
+        let columns: HashMap<&str, &Column> = all.map(|column| (column.name.as_str(), column)).collect();
+        for (name, value) in assignments {
+            *value = typed(value, columns.get(name.as_str()).copied());
+        }
+    }
     let assignments: &[(String, ast::Expr)] = match &action {
         Action::Delete => &[],
         Action::UpdateColumns(assignments) | Action::UpdateTags(assignments) => assignments,
     };
     let mut query = template()?;
     let select = select_in(&mut query)?;
-    let all = found.table().columns.iter().chain(&found.table().tags);
-    let columns: HashMap<&str, &Column> = all.map(|column| (column.name.as_str(), column)).collect();
     let items = assignments.iter().map(|(name, value)| ast::SelectItem::ExprWithAlias {
-        expr: typed(value, columns.get(name.as_str()).copied()),
+        expr: value.clone(),
         alias: ast::Ident::with_quote('"', name.clone()),
     });
     let one = ast::Expr::Value(ast::Value::Number("1".into(), false).into());
@@ -602,12 +649,11 @@ fn as_stored(array: &ArrayRef, data_type: &arrow::datatypes::DataType) -> Result
         safe: false,
         ..Default::default()
     };
-    arrow::compute::cast_with_options(array, data_type, &strict)
-        .map_err(|error| QueryError::from(datafusion::error::DataFusionError::from(error)))
+    arrow::compute::cast_with_options(array, data_type, &strict).map_err(|error| plan::errors::translate(error.into()))
 }
 
 /// What a column's definition asks of values.
-fn check_values(array: &ArrayRef, column: &Column, relation: &str) -> Result<(), QueryError> {
+pub(crate) fn check_values(array: &ArrayRef, column: &Column, relation: &str) -> Result<(), QueryError> {
     if column.not_null && array.null_count() > 0 {
         let message = format!(
             "null value in column \"{}\" of relation \"{relation}\" violates not-null constraint",

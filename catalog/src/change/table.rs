@@ -159,6 +159,7 @@ fn numbered(oid: u32, database_oid: u32, new: NewTable) -> Result<Table, Catalog
         name,
         kind,
         declared,
+        time: time_name,
         comment,
     } = new;
     let count = declared.len();
@@ -174,7 +175,7 @@ fn numbered(oid: u32, database_oid: u32, new: NewTable) -> Result<Table, Catalog
     for (mut column, is_tag) in declared {
         column.attnum = next_attnum;
         next_attnum += 1;
-        if !is_tag && time.is_none() {
+        if !is_tag && time.is_none() && time_name.as_ref().is_none_or(|name| *name == column.name) {
             // Every row has a time.
             time = Some(Column {
                 id: 0,

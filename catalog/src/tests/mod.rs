@@ -37,6 +37,7 @@ fn super_table(name: &str) -> NewTable {
             (column("location", SqlType::Varchar(24)), true),
             (column("group_id", SqlType::Integer), true),
         ],
+        time: None,
         comment: None,
     }
 }

@@ -132,6 +132,10 @@ fn alter_definition(session: &mut Session, found: &Found, alter: &AlterTable) ->
             AlterTableStep::Comment(comment) => {
                 TableChange::SetComment(Some(comment.clone()).filter(|comment| !comment.is_empty()))
             }
+            AlterTableStep::SetDefault { name, default } => TableChange::SetDefault {
+                name: name.clone(),
+                default: default.as_ref().map(|default| default.text.clone()),
+            },
             AlterTableStep::SetTags(_) => {
                 let message = format!("\"{}\" has no tags of its own to set", table.name);
                 let error = at_name(QueryError::new(ErrorKind::WrongObjectType, message));
@@ -184,10 +188,9 @@ async fn set_tags(session: &Session, found: &Found, tags: &[(String, SourceExpr)
             let message = format!("tag \"{name}\" of supertable \"{}\" does not exist", table.name);
             return Err(QueryError::new(ErrorKind::UndefinedColumn, message));
         };
-        let precision = found.database.options.precision;
         values.push((
             place,
-            tag_value(session, &table.tags[place], precision, &value.expr).await?,
+            tag_value(session, &table.tags[place], &found.database.options, &value.expr).await?,
         ));
     }
     session

@@ -33,7 +33,7 @@ pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<
             names,
             stable,
         } => table::drop(session, *if_exists, names, *stable).await,
-        Command::CommentOnTable { name, comment } => table::comment(session, name, comment.clone()),
+        Command::Comment { name, column, comment } => table::comment(session, name, column.as_deref(), comment.clone()),
         Command::Truncate(names) => table::truncate(session, names),
         Command::Maintenance(maintenance) => maintain(session, maintenance).await,
         Command::Lock(names) => {

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use taospg_catalog::{Column, Database, NewChild, NewTable, Relation, SeriesRef, Table, TableChange, TableKind};
+use taospg_catalog::{
+    Column, Database, DatabaseOptions, NewChild, NewTable, Relation, SeriesRef, Table, TableChange, TableKind,
+};
 use taospg_storage::{Change, FamilyId, SeriesId, SeriesSet, TimeRange, VnodeId};
 
-use super::{Found, find, literal, tell_immediate, try_find, vnodes_of};
+use super::{Found, Literal, find, literal, tell_immediate, try_find, vnodes_of};
+use crate::ingest::column::ColumnBuilder;
+use crate::ingest::datum::Datum;
+use crate::ingest::time::TimeReader;
 use crate::statement::{ColumnDefinition, CreateChild, CreateTable, TableName};
 use crate::{ErrorKind, QueryError, Session};
 
@@ -22,18 +27,15 @@ pub(super) fn create(session: &mut Session, create: &CreateTable) -> Result<Stri
         exists(session, &create.name, create.if_not_exists)?;
         return Ok("CREATE TABLE".into());
     }
-    let declared = create
-        .declared
-        .iter()
-        .scan(false, |time_seen, (column, is_tag)| {
-            let is_time = !is_tag && !std::mem::replace(time_seen, *time_seen || !is_tag);
-            Some((new_column(column, create, is_time), *is_tag))
-        })
+    let declared = create.declared.iter();
+    let declared = declared
+        .map(|(column, is_tag)| (new_column(column, create), *is_tag))
         .collect();
     let table = NewTable {
         name: create.name.name.clone(),
         kind: create.kind(),
         declared,
+        time: Some(create.time.clone()),
         comment: create.comment.clone(),
     };
     match session.engine().catalog().create_table(database.oid, table) {
@@ -58,7 +60,8 @@ fn exists(session: &mut Session, name: &TableName, allowed: bool) -> Result<(), 
     Err(QueryError::new(ErrorKind::DuplicateTable, message).at_name(name))
 }
 
-fn new_column(column: &ColumnDefinition, create: &CreateTable, is_time: bool) -> Column {
+fn new_column(column: &ColumnDefinition, create: &CreateTable) -> Column {
+    let is_time = column.name == create.time;
     let supertable = create.kind() == TableKind::Super;
     // A device's time is an instant, in whichever spelling the supertable was made.
     let instant = create.tdengine || (is_time && supertable);
@@ -190,26 +193,45 @@ async fn tag_values(
                 })?
             }
         };
-        row[place] = tag_value(session, &supertable.tags[place], precision, &value.expr).await?;
+        row[place] = tag_value(session, &supertable.tags[place], &database.options, &value.expr).await?;
     }
     Ok(row)
 }
 
-/// One tag value as an array of one row.
+/// One tag value as an array of one row: an assignment cast, as of a value in an INSERT.
 pub(super) async fn tag_value(
     session: &Session,
     tag: &Column,
-    precision: taospg_catalog::Precision,
+    options: &DatabaseOptions,
     expr: &datafusion::sql::sqlparser::ast::Expr,
 ) -> Result<ArrayRef, QueryError> {
+    let precision = options.precision;
     let data_type = tag.sql_type.arrow_type(precision);
-    if literal(expr) == Some(super::Literal::Null) {
-        return Ok(arrow::array::new_null_array(&data_type, 1));
-    }
-    let value = crate::plan::constant(session, expr, &data_type).await?;
-    value
-        .to_array()
-        .map_err(|error| QueryError::new(ErrorKind::InternalError, error.to_string()))
+    let literal = match literal(expr) {
+        Some(literal) => literal,
+        None => {
+            let value = crate::plan::constant(session, expr, &data_type).await?;
+            let array = value
+                .to_array()
+                .map_err(|error| QueryError::new(ErrorKind::InternalError, error.to_string()))?;
+            crate::modify::check_values(&array, tag, &tag.name)?;
+            return Ok(array);
+        }
+    };
+    let datum = match &literal {
+        Literal::Null => Datum::Null,
+        Literal::Boolean(value) => Datum::Boolean(*value),
+        Literal::Number(text) => match text.parse() {
+            Ok(integer) => Datum::Integer(integer),
+            Err(_) => Datum::Number(text),
+        },
+        Literal::Text(text) => Datum::Text(text.as_bytes()),
+    };
+    let mut times = TimeReader::new(options, session.settings().time_zone, session.transaction_time_ns());
+    let mut builder = ColumnBuilder::new(&tag.sql_type, precision);
+    let pushed = builder.push(datum, &mut times);
+    pushed.map_err(|error| error.for_column(&tag.name, &tag.sql_type.display_name()))?;
+    Ok(builder.finish())
 }
 
 pub(super) async fn drop(
@@ -315,7 +337,12 @@ pub(super) fn truncate(session: &mut Session, names: &[TableName]) -> Result<Str
     Ok("TRUNCATE TABLE".into())
 }
 
-pub(super) fn comment(session: &mut Session, name: &TableName, comment: Option<String>) -> Result<String, QueryError> {
+pub(super) fn comment(
+    session: &mut Session,
+    name: &TableName,
+    column: Option<&str>,
+    comment: Option<String>,
+) -> Result<String, QueryError> {
     let found = find(session, name)?;
     if found.child().is_some() {
         let message = format!("\"{}\" is a table of supertable \"{}\"", name.name, found.table().name);
@@ -324,9 +351,13 @@ pub(super) fn comment(session: &mut Session, name: &TableName, comment: Option<S
     }
     // PostgreSQL: the empty comment is none.
     let comment = comment.filter(|comment| !comment.is_empty());
-    session
-        .engine()
-        .catalog()
-        .alter_table(found.table().oid, &[TableChange::SetComment(comment)])?;
+    let change = match column {
+        None => TableChange::SetComment(comment),
+        Some(column) => TableChange::SetColumnComment {
+            name: column.to_string(),
+            comment,
+        },
+    };
+    session.engine().catalog().alter_table(found.table().oid, &[change])?;
     Ok("COMMENT".into())
 }

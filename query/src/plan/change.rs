@@ -23,6 +23,7 @@ pub async fn matching_rows(
     child: Option<ChildRef>,
     selection: Option<&ast::Expr>,
     values: &[(String, ast::Expr)],
+    parameter_types: &[u32],
     given: &[Parameter],
 ) -> Result<SendableRecordBatchStream, QueryError> {
     let catalog = session.engine().catalog();
@@ -64,7 +65,7 @@ pub async fn matching_rows(
         child,
     };
     relations.change(TableReference::bare(name), named);
-    let planned = prepare::plan_with(session, statement, &[], &relations)?;
+    let planned = prepare::plan_with(session, statement, parameter_types, &relations)?;
     let zone = session.settings().time_zone;
     let bound = parameters::values(&planned.parameter_types, given, zone)?;
     // The first four identify the row; the rest takes the columns' types.

@@ -27,6 +27,7 @@ pub mod errors;
 mod explain;
 pub mod filter;
 mod literals;
+mod matching_tables;
 mod names;
 mod newest;
 mod operators;
@@ -43,6 +44,7 @@ mod tags;
 mod types;
 mod yielding;
 
+pub use matching_tables::matching_tables;
 pub use planner::Planner;
 use prepare::Kept;
 
@@ -76,14 +78,15 @@ pub async fn constant(session: &Session, expr: &ast::Expr, data_type: &DataType)
 }
 
 /// The rows that a DELETE or UPDATE touches: columns vnode UInt32, series UInt32, slot UInt32 (0 for a plain table), time Int64, then one for
-/// each of `values`: the expression cast to the type of the column or tag it is for.
+/// each of `values`: the expression cast to the type of the column or tag it is for. `parameter_types`: as the statement was prepared with.
 pub async fn matching_rows(
     session: &Session,
     table: &Arc<Table>,
     child: Option<ChildRef>,
     selection: Option<&ast::Expr>,
     values: &[(String, ast::Expr)],
+    parameter_types: &[u32],
     parameters: &[Parameter],
 ) -> Result<SendableRecordBatchStream, QueryError> {
-    change::matching_rows(session, table, child, selection, values, parameters).await
+    change::matching_rows(session, table, child, selection, values, parameter_types, parameters).await
 }

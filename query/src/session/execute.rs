@@ -18,7 +18,11 @@ impl Session {
         }
         let plan = self.current_plan(prepared).await?;
         let tag = match (&*statement.command, plan) {
-            (_, PlanBody::Insert(insert)) => return insert.execute(self, parameters).await,
+            (_, PlanBody::Insert(insert)) => {
+                let outcome = insert.execute(self, parameters).await?;
+                self.limit_accumulated()?;
+                return Ok(outcome);
+            }
             (_, PlanBody::Query(query)) => {
                 self.hold_accumulated()?;
                 return Ok(Outcome::Rows(query.execute(self, parameters).await?));
@@ -243,7 +247,7 @@ fn writes(command: &Command) -> Option<&'static str> {
         Command::CreateTable(_) | Command::CreateChildren(_) => Some("CREATE TABLE"),
         Command::AlterTable(_) => Some("ALTER TABLE"),
         Command::DropTables { .. } => Some("DROP TABLE"),
-        Command::CommentOnTable { .. } => Some("COMMENT"),
+        Command::Comment { .. } => Some("COMMENT"),
         _ => None,
     }
 }

@@ -40,6 +40,9 @@ const NOTICES_MAX: usize = 1_000;
 /// Named statements of one session, as many as a pool of drivers could ever want; each holds a plan.
 const NAMED_STATEMENTS_MAX: usize = 10_000;
 
+/// Rows that stay open between INSERTs of one transaction, before they are counted among what is held. Batches of this size are large enough that starting another costs nothing.
+const ACCUMULATED_BYTES_MAX: usize = HELD_BYTES_MAX / 64;
+
 /// A statement with its parameters' types and its result's columns known. Cheap to clone.
 #[derive(Clone)]
 pub struct Prepared {
@@ -374,23 +377,9 @@ impl Session {
         &self.entry.user
     }
 
-    pub(crate) fn process_id(&self) -> i32 {
-        self.entry.process_id
-    }
-
     /// The database the session is connected to, as it is now.
     pub(crate) fn database(&self) -> Result<Arc<Database>, QueryError> {
-        let catalog = self.engine.catalog();
-        let by_name = catalog
-            .database(&self.database_name)
-            .filter(|database| database.oid == self.database_oid);
-        // Renamed since, or dropped.
-        let found = by_name.or_else(|| {
-            catalog
-                .databases()
-                .into_iter()
-                .find(|database| database.oid == self.database_oid)
-        });
+        let found = self.engine.catalog().database_by_oid(self.database_oid);
         found.ok_or_else(|| {
             let message = format!("database \"{}\" does not exist", self.database_name);
             QueryError::new(ErrorKind::InvalidCatalogName, message)
@@ -466,6 +455,14 @@ impl Session {
         }
         let changes = self.accumulator.take(&self.engine)?;
         self.transaction.hold(changes)
+    }
+
+    /// Open rows count towards the cap once they are many: below that, asking what they weigh would cost more than they do.
+    fn limit_accumulated(&mut self) -> Result<(), QueryError> {
+        match self.accumulator.memory_bytes() > ACCUMULATED_BYTES_MAX {
+            true => self.hold_accumulated(),
+            false => Ok(()),
+        }
     }
 
     fn refuse_if_read_only(&self, what: &str) -> Result<(), QueryError> {

@@ -43,6 +43,10 @@ pub(crate) enum AlterTableStep {
     /// Of a child table: `SET TAG a = 3, b = 'x'`.
     SetTags(Vec<(String, SourceExpr)>),
     Comment(String),
+    SetDefault {
+        name: String,
+        default: Option<SourceExpr>,
+    },
 }
 
 pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
@@ -175,6 +179,13 @@ fn parse_rename(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
 fn parse_alter_column(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
     cursor.take_word("column");
     let name = cursor.name()?;
+    if cursor.take(&["set", "default"]) {
+        let default = Some(cursor.expression(&[])?);
+        return Ok(AlterTableStep::SetDefault { name, default });
+    }
+    if cursor.take(&["drop", "default"]) {
+        return Ok(AlterTableStep::SetDefault { name, default: None });
+    }
     cursor.take(&["set", "data"]);
     if !cursor.take_word("type") {
         return match ["set", "drop", "add"].contains(&&*cursor.peek().value) {

@@ -45,8 +45,10 @@ pub(crate) struct CreateTable {
     pub name: TableName,
     /// Whether the TDengine spelling was used: its types mean what they mean there.
     pub tdengine: bool,
-    /// In declared order, with whether each is a tag. The first that is not a tag is the time column.
+    /// In declared order, with whether each is a tag.
     pub declared: Vec<(ColumnDefinition, bool)>,
+    /// Name of the time column.
+    pub time: String,
     pub comment: Option<String>,
 }
 
@@ -132,16 +134,24 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         return Err(cursor.error().with_hint("a supertable has tags: TAGS (name type, …)"));
     }
     let tdengine = stable || tags.is_some();
-    let declared = match tags {
-        Some(tags) => declared_with_tags(cursor, parts, tags, tag_names)?,
+    let (declared, time) = match tags {
+        Some(tags) => {
+            let declared = declared_with_tags(cursor, parts, tags, tag_names)?;
+            let time = declared
+                .first()
+                .map(|(column, _)| column.name.clone())
+                .unwrap_or_default();
+            (declared, time)
+        }
         None => declared_by_key(cursor, parts, tag_names)?,
     };
-    check_names(cursor, &declared)?;
+    check_names(&declared)?;
     Ok(Command::CreateTable(Box::new(CreateTable {
         if_not_exists,
         name,
         tdengine,
         declared,
+        time,
         comment,
     })))
 }
@@ -150,8 +160,7 @@ fn refused(character: usize, message: impl Into<String>) -> QueryError {
     QueryError::new(ErrorKind::InvalidTableDefinition, message).with_position(character)
 }
 
-fn check_names(cursor: &Cursor<'_>, declared: &[(ColumnDefinition, bool)]) -> Result<(), QueryError> {
-    let _ = cursor;
+fn check_names(declared: &[(ColumnDefinition, bool)]) -> Result<(), QueryError> {
     let mut seen = std::collections::HashSet::new();
     for (column, _) in declared {
         if !seen.insert(column.name.as_str()) {
@@ -212,7 +221,7 @@ fn declared_by_key(
     cursor: &Cursor<'_>,
     parts: TableParts,
     tag_names: Option<Vec<(String, usize)>>,
-) -> Result<Vec<(ColumnDefinition, bool)>, QueryError> {
+) -> Result<(Vec<(ColumnDefinition, bool)>, String), QueryError> {
     let TableParts { mut columns, key } = parts;
     let inline: Vec<_> = columns.iter().filter(|column| column.primary_key).collect();
     let key = match (key, inline.as_slice()) {
@@ -273,18 +282,12 @@ fn declared_by_key(
         column.not_null = true;
     }
     let is_tag = |column: &ColumnDefinition| column.name != time && (in_key(&column.name) || named_tag(&column.name));
-    let mut declared: Vec<_> = columns
+    let declared = columns
         .into_iter()
         .map(|column| (is_tag(&column), column))
         .map(|(tag, column)| (column, tag))
         .collect();
-    // The catalog takes the first column that is not a tag as the time; a client may have declared another column before it.
-    if let Some(at) = declared.iter().position(|(column, _)| column.name == time) {
-        let first = declared.iter().position(|(_, is_tag)| !is_tag).unwrap_or(at);
-        let column = declared.remove(at);
-        declared.insert(first, column);
-    }
-    Ok(declared)
+    Ok((declared, time))
 }
 
 /// `(column type constraints, …, PRIMARY KEY (…))`

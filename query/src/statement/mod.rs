@@ -113,8 +113,10 @@ pub(crate) enum Command {
         /// DROP STABLE: only supertables.
         stable: bool,
     },
-    CommentOnTable {
+    Comment {
         name: TableName,
+        /// Of a column, not of the table.
+        column: Option<String>,
         comment: Option<String>,
     },
     Truncate(Vec<TableName>),
@@ -435,9 +437,9 @@ fn parse_drop(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
 
 fn parse_comment(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     cursor.expect(&["comment", "on"])?;
-    if cursor.take_any(&["table", "stable"]).is_none() {
+    let of_column = cursor.take_word("column");
+    if !of_column && cursor.take_any(&["table", "stable"]).is_none() {
         let known = [
-            "column",
             "database",
             "schema",
             "index",
@@ -448,17 +450,24 @@ fn parse_comment(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             "role",
         ];
         return match known.contains(&&*cursor.peek().value) {
-            true => Err(cursor.unsupported("a comment on anything but a table")),
+            true => Err(cursor.unsupported("a comment on anything but a table or column")),
             false => Err(cursor.error()),
         };
     }
-    let name = cursor.table_name()?;
+    let mut name = cursor.table_name()?;
+    let mut column = None;
+    if of_column {
+        // The last part is the column's name.
+        let table = name.schema.take().ok_or_else(|| cursor.error())?;
+        column = Some(std::mem::replace(&mut name.name, table));
+        name.schema = name.database.take();
+    }
     cursor.expect(&["is"])?;
     let comment = match cursor.take_word("null") {
         true => None,
         false => Some(cursor.string()?),
     };
-    Ok(Command::CommentOnTable { name, comment })
+    Ok(Command::Comment { name, column, comment })
 }
 
 /// PREPARE name [(types)] AS statement; EXECUTE name [(arguments)]; DEALLOCATE [PREPARE] name | ALL.
