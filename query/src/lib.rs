@@ -31,5 +31,5 @@ pub use error::{ErrorKind, QueryError};
 pub use ingest::copy::{CopyFormat, CopyIn};
 pub use outcome::{CopyOut, Notice, Outcome, ResultField, RowSet};
 pub use pg_type::{Format, Parameter};
-pub use session::{Prepared, Released, Session, TransactionStatus};
+pub use session::{Prepared, Session, TransactionStatus};
 pub use statement::Statement;

@@ -10,7 +10,7 @@ use datafusion::execution::context::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, SetExpr, TableFactor};
 use futures::StreamExt;
-use taospg_catalog::{ChildRef, Children, Precision, Table};
+use taospg_catalog::{CHUNK_ROWS, ChildRef, Children, Precision, Table};
 
 use super::context::QueryContext;
 use super::{errors, parameters, prepare, tags};
@@ -93,7 +93,7 @@ fn columns_of(
     precision: Precision,
     child: Option<ChildRef>,
 ) -> Result<RecordBatch, QueryError> {
-    let rows = tags::chunk_rows(children);
+    let rows = CHUNK_ROWS as usize;
     let mut slots: Vec<u32> = Vec::new();
     match child {
         Some(child) => slots.push(child.slot),

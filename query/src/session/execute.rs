@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast;
 
-use super::{PlanBody, Prepared, Released, Session};
+use super::{PlanBody, Prepared, Session};
 use crate::statement::{Command, Discard, SetCommand, SetScope, SourceExpr};
 use crate::{CopyIn, ErrorKind, Format, Outcome, Parameter, QueryError, Statement, ddl, show};
 
@@ -195,12 +195,10 @@ impl Session {
                 self.forget_statements();
                 Ok("DEALLOCATE ALL".into())
             }
+            Some(name) if self.forget_statement(name) => Ok("DEALLOCATE".into()),
             Some(name) => {
-                // One that SQL did not name may be one of the wire's: those are closed there, or were closed already.
-                if !self.forget_statement(name) {
-                    self.released.push(Released::Statement(name.to_string()));
-                }
-                Ok("DEALLOCATE".into())
+                let message = format!("prepared statement \"{name}\" does not exist");
+                Err(QueryError::new(ErrorKind::InvalidSqlStatementName, message))
             }
         }
     }

@@ -109,14 +109,6 @@ pub struct Session {
     notices: Vec<Notice>,
     /// PREPARE of SQL and of the wire share their names.
     named: HashMap<String, Prepared>,
-    released: Vec<Released>,
-}
-
-/// A prepared statement that SQL has let go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Released {
-    All,
-    Statement(String),
 }
 
 impl Session {
@@ -138,7 +130,6 @@ impl Session {
             accumulator: Accumulator::default(),
             notices: Vec::new(),
             named: HashMap::new(),
-            released: Vec::new(),
         }
     }
 
@@ -276,12 +267,6 @@ impl Session {
 
     fn forget_statements(&mut self) {
         self.named.clear();
-        self.released = vec![Released::All];
-    }
-
-    /// What DEALLOCATE and DISCARD ALL have let go since the last call, for statements that the wire keeps itself.
-    pub fn take_released(&mut self) -> Vec<Released> {
-        std::mem::take(&mut self.released)
     }
 
     fn refuse_if_failed(&self, statement: &Statement) -> Result<(), QueryError> {

@@ -1,9 +1,8 @@
 //! Sessions: settings, transactions, prepared statements.
 
-mod support;
-
-use support::Server;
 use taospg_query::{ErrorKind, TransactionStatus};
+
+use crate::support::Server;
 
 #[tokio::test]
 async fn settings_follow_their_transaction() {

@@ -102,6 +102,30 @@ impl Client {
         }
     }
 
+    /// Prepares a statement with parameters and runs it, as Parse, Bind, Execute and Sync do.
+    pub async fn bound(&mut self, sql: &str, parameters: &[Parameter]) -> Result<String, QueryError> {
+        let statement = self.session.parse(sql)?.remove(0);
+        let answer = match self.session.prepare(&statement, &[]).await {
+            Ok(prepared) => {
+                assert_eq!(prepared.parameter_types.len(), parameters.len(), "{sql}");
+                match self.session.execute(&prepared, parameters).await {
+                    Ok(Outcome::Rows(rows)) => text_of(rows).await,
+                    Ok(Outcome::Complete(tag)) => Ok(tag),
+                    Ok(_) => panic!("{sql} is no such statement"),
+                    Err(error) => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => self.session.finish_implicit().await.map(|()| answer),
+            Err(error) => {
+                self.session.fail();
+                Err(error)
+            }
+        }
+    }
+
     /// Sends COPY with its data; answers with the command tag.
     pub async fn copy(&mut self, sql: &str, data: &[u8]) -> Result<String, QueryError> {
         let copied = self.copy_data(sql, data).await;

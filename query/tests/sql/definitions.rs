@@ -1,9 +1,8 @@
 //! What exists: databases, supertables and tables in both spellings, their changes, and what is said about them.
 
-mod support;
-
-use support::Server;
 use taospg_query::ErrorKind;
+
+use crate::support::Server;
 
 #[tokio::test]
 async fn a_database_is_made_altered_used_and_dropped() {
