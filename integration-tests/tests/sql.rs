@@ -117,7 +117,7 @@ async fn scripts_answer_as_recorded() {
             }
             drop(runner);
             setup
-                .batch_execute(&format!("DROP DATABASE {database}"))
+                .batch_execute(&format!("DROP DATABASE {database} WITH (FORCE)"))
                 .await
                 .expect("the database is dropped");
         }

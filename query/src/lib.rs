@@ -33,3 +33,5 @@ pub use outcome::{CopyOut, Notice, Outcome, ResultField, RowSet};
 pub use pg_type::{Format, Parameter};
 pub use session::{Prepared, Session, TransactionStatus};
 pub use statement::Statement;
+/// The settings of a database, of which a server has defaults.
+pub use taospg_catalog::DatabaseOptions;

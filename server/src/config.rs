@@ -10,7 +10,7 @@ use clap::Parser;
 use config::{Config, ConfigError, Environment, File, FileFormat};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
-use taospg_catalog::DatabaseOptions;
+use taospg_query::DatabaseOptions;
 
 const ENVIRONMENT_PREFIX: &str = "TAOS";
 const MEBIBYTE: u64 = 1024 * 1024;

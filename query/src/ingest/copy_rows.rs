@@ -190,8 +190,8 @@ impl CopyRows {
             return Err(self.in_row(null_violation(TBNAME, &self.target.table.name)));
         };
         let name = valid_text(name).map_err(|error| self.in_column(*error, Field::TableName, Some(raw)))?;
-        let (target, tag_fields, times) = (&self.target, &self.tag_fields, &mut self.times);
-        let mut push_tags = |tags: &mut [ColumnBuilder]| push_tags(tags, tag_fields, source, target, times);
+        let (target, tag_fields, times, line) = (&self.target, &self.tag_fields, &mut self.times, self.line);
+        let mut push_tags = |tags: &mut [ColumnBuilder]| push_tags(tags, tag_fields, source, target, times, line);
         let series = self
             .accumulator
             .new_tables
@@ -214,8 +214,9 @@ impl CopyRows {
         let series = match known {
             Some(series) => series,
             None => {
-                let (target, tag_fields, times) = (&self.target, &self.tag_fields, &mut self.times);
-                let mut push_tags = |tags: &mut [ColumnBuilder]| push_tags(tags, tag_fields, source, target, times);
+                let (target, tag_fields, times, line) = (&self.target, &self.tag_fields, &mut self.times, self.line);
+                let mut push_tags =
+                    |tags: &mut [ColumnBuilder]| push_tags(tags, tag_fields, source, target, times, line);
                 let series = self
                     .accumulator
                     .new_tables
@@ -255,15 +256,7 @@ impl CopyRows {
         if error.context.is_some() {
             return error;
         }
-        let value = match text {
-            Some(text) => format!(": \"{}\"", shown(text)),
-            None => String::new(),
-        };
-        let column = self.target.column(field).0;
-        error.with_context(format!(
-            "COPY {}, line {}, column {column}{value}",
-            self.target.name, self.line
-        ))
+        error.with_context(column_context(&self.target, self.line, field, text))
     }
 
     #[cold]
@@ -290,6 +283,19 @@ impl CopyRows {
     }
 }
 
+/// `COPY meters, line 3, column voltage: "x"`, as PostgreSQL words it.
+fn column_context(target: &Target, line: u64, field: Field, text: Option<&[u8]>) -> String {
+    let value = match text {
+        Some(text) => format!(": \"{}\"", shown(text)),
+        None => String::new(),
+    };
+    format!(
+        "COPY {}, line {line}, column {}{value}",
+        target.name,
+        target.column(field).0
+    )
+}
+
 /// The row's tags, for a table that is new.
 fn push_tags<S: RowSource>(
     tags: &mut [ColumnBuilder],
@@ -297,10 +303,15 @@ fn push_tags<S: RowSource>(
     source: &S,
     target: &Target,
     times: &mut TimeReader,
+    line: u64,
 ) -> Result<(), QueryError> {
     let mut scratch = Vec::new();
     for (field, tag) in tag_fields {
         let (name, sql_type) = target.column(Field::Tag(*tag));
+        let refused = |error: ValueError| {
+            let context = column_context(target, line, Field::Tag(*tag), Some(source.raw(*field)));
+            error.for_column(name, &sql_type.display_name()).with_context(context)
+        };
         scratch.clear();
         let datum = source
             .datum(*field, sql_type.oid(), &mut scratch)
@@ -309,9 +320,7 @@ fn push_tags<S: RowSource>(
             return Err(null_violation(name, &target.table.name));
         }
         if let Some(builder) = tags.get_mut(*tag) {
-            builder
-                .push(datum, times)
-                .map_err(|error| error.for_column(name, &sql_type.display_name()))?;
+            builder.push(datum, times).map_err(refused)?;
         }
     }
     Ok(())

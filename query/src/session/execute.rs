@@ -219,8 +219,8 @@ impl Session {
             )),
             _ => {
                 let error = QueryError::new(
-                    ErrorKind::FeatureNotSupported,
-                    "COPY to or from a file of the server is not supported",
+                    ErrorKind::InsufficientPrivilege,
+                    "COPY does not reach files of the server",
                 );
                 Err(error.with_hint("COPY … FROM STDIN, or psql's \\copy, reads the client's files"))
             }

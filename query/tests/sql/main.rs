@@ -2,5 +2,6 @@
 
 mod changes;
 mod definitions;
+mod ingest;
 mod sessions;
 mod support;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::StreamExt;
 use taospg_query::{
-    ConnectRequest, CopyFormat, Engine, EngineOptions, ErrorKind, Outcome, QueryError, RowSet, Session,
+    ConnectRequest, CopyFormat, Engine, EngineOptions, ErrorKind, Outcome, Parameter, QueryError, RowSet, Session,
 };
 use tempfile::TempDir;
 

@@ -1,9 +1,8 @@
 //! INSERT and COPY through a session: what is stored, what is created, and what a failure leaves behind.
 
-mod support;
-
-use support::{Client, Server};
 use taospg_query::{ErrorKind, Format, Parameter};
+
+use crate::support::{Client, Server};
 
 const METERS: &str = "CREATE TABLE meters (ts timestamptz NOT NULL, current real, voltage int, phase real, location text, group_id int, \
      PRIMARY KEY (location, group_id, ts))";
