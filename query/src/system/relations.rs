@@ -1,5 +1,5 @@
-//! Rows about tables: pg_class and what hangs on it. A supertable is a partitioned table whose key is its tags and its time column; its
-//! children are its partitions, listed only when asked for by name or OID, since there may be millions.
+//! Rows about tables: pg_class and what hangs on it. A supertable is a table whose key is its tags and its time column; its
+//! children inherit from it, and are listed only when asked for by name or OID, since there may be millions.
 
 use taospg_catalog::Column;
 
@@ -50,7 +50,6 @@ struct Class<'a> {
     kind: &'a str,
     columns: usize,
     has_index: bool,
-    is_partition: bool,
     has_parts: bool,
 }
 
@@ -81,14 +80,10 @@ fn class(row: Class) -> Vec<Cell> {
         false.into(),
         true.into(),
         "d".into(),
-        row.is_partition.into(),
+        false.into(),
         Cell::Null,
         Cell::Null,
-        if row.is_partition {
-            "FOR VALUES IN (tbname)".into()
-        } else {
-            Cell::Null
-        },
+        Cell::Null,
     ]
 }
 
@@ -107,7 +102,6 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             kind: "r",
             columns: listed.columns().len(),
             has_index: true,
-            is_partition: listed.is_child,
             has_parts: partitioned,
         }));
         rows.push(class(Class {
@@ -118,7 +112,6 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             kind: "i",
             columns: listed.key().len(),
             has_index: false,
-            is_partition: false,
             has_parts: false,
         }));
     }
@@ -136,7 +129,6 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             kind: if is_view { "v" } else { "r" },
             columns: table.columns.len(),
             has_index: false,
-            is_partition: false,
             has_parts: false,
         }));
     }

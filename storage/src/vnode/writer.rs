@@ -431,14 +431,15 @@ impl Writer {
                 joint.marked(rows);
             }
             Step::Resolve {
-                prepared,
+                prepared: at,
                 outcome,
                 joint,
             } => {
-                if let Some(prepared) = self.prepared.remove(&prepared)
+                if let Some(prepared) = self.prepared.remove(&at)
                     && outcome == Outcome::Committed
                 {
                     self.change(index, prepared.changes);
+                    self.in_memory.push((index, at));
                 }
                 self.unsynced_outcomes.push((index, joint.clone()));
                 joint.resolved(outcome);
