@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::DataType;
-use std::os::unix::fs::FileExt;
-use taospg_storage::io::{Io, IoFile};
+use taospg_storage::io::RealIo;
 use taospg_storage::store::VnodeStore;
 use taospg_storage::{
     Change, ColumnId, Compression, Conflict, Direction, FamilyId, Rows, ScanColumn, ScanRequest, SeriesSet, TimeRange,
@@ -180,65 +179,4 @@ fn main() {
     timed("scan with 262144 rows written twice", rows, || {
         assert_eq!(scanned(&store, &request(SeriesSet::All, COLUMNS)), rows);
     });
-}
-
-struct RealIo;
-struct RealFile(std::fs::File);
-impl Io for RealIo {
-    fn create(&self, path: &std::path::Path) -> std::io::Result<Box<dyn IoFile>> {
-        Ok(Box::new(RealFile(
-            std::fs::OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)?,
-        )))
-    }
-    fn open(&self, path: &std::path::Path) -> std::io::Result<Box<dyn IoFile>> {
-        Ok(Box::new(RealFile(
-            std::fs::OpenOptions::new().read(true).write(true).open(path)?,
-        )))
-    }
-    fn exists(&self, path: &std::path::Path) -> bool {
-        path.exists()
-    }
-    fn create_dir_all(&self, path: &std::path::Path) -> std::io::Result<()> {
-        std::fs::create_dir_all(path)
-    }
-    fn read_dir(&self, path: &std::path::Path) -> std::io::Result<Vec<std::path::PathBuf>> {
-        std::fs::read_dir(path)?.map(|e| Ok(e?.path())).collect()
-    }
-    fn rename(&self, from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
-        std::fs::rename(from, to)
-    }
-    fn remove_file(&self, path: &std::path::Path) -> std::io::Result<()> {
-        std::fs::remove_file(path)
-    }
-    fn remove_dir_all(&self, path: &std::path::Path) -> std::io::Result<()> {
-        std::fs::remove_dir_all(path)
-    }
-    fn sync_dir(&self, path: &std::path::Path) -> std::io::Result<()> {
-        std::fs::File::open(path)?.sync_all()
-    }
-    fn free_bytes(&self, _: &std::path::Path) -> std::io::Result<u64> {
-        Ok(u64::MAX)
-    }
-}
-impl IoFile for RealFile {
-    fn read_exact_at(&self, b: &mut [u8], o: u64) -> std::io::Result<()> {
-        self.0.read_exact_at(b, o)
-    }
-    fn write_all_at(&self, b: &[u8], o: u64) -> std::io::Result<()> {
-        self.0.write_all_at(b, o)
-    }
-    fn len(&self) -> std::io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-    fn set_len(&self, n: u64) -> std::io::Result<()> {
-        self.0.set_len(n)
-    }
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.0.sync_data()
-    }
 }

@@ -16,7 +16,7 @@ pub struct ScanRequest {
     /// Blocks that cannot hold a row within all of these are skipped. Rows still have to be checked by the caller.
     pub bounds: Vec<ColumnBound>,
     pub direction: Direction,
-    /// Rows wanted from each series at most.
+    /// Rows wanted from each series at most, counted before the caller checks them against `bounds`.
     pub limit_per_series: Option<usize>,
     /// Rows in a batch, at most.
     pub batch_rows: usize,

@@ -306,7 +306,7 @@ impl<'a> GroupFile<'a> {
         self.entry.bytes = writer.finish()?;
         let directory = &self.store.directory;
         let group = directory.group(self.entry.group);
-        for folder in [&group, &directory.path] {
+        for folder in [&directory.path, &group] {
             directory.io.sync_dir(folder).map_err(StorageError::io(folder))?;
         }
         // Opened at once: a file that cannot be read back must not be named.

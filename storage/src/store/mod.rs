@@ -42,9 +42,9 @@ mod rule;
 mod view;
 
 #[cfg(test)]
-mod memory_io;
-#[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod scenario_tests;
 
 pub use view::{Scan, ScanCounters, VnodeView};
 

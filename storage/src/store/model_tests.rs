@@ -10,18 +10,19 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::memory_io::MemoryIo;
 use super::{VnodeStore, VnodeView};
+use crate::io::simulated::Failure;
+use crate::io::{Io, SimulatedIo};
 use crate::{
     Change, ColumnBound, ColumnId, Compression, Conflict, Direction, FamilyId, Rows, ScanBatch, ScanColumn,
     ScanRequest, SeriesId, SeriesSet, TimeRange, UpdateMode, VnodeId, VnodeOptions,
 };
 
 const FAMILIES: u32 = 2;
-const COLUMNS: usize = 3;
-const SPAN: i64 = 100;
+pub(super) const COLUMNS: usize = 3;
+pub(super) const SPAN: i64 = 100;
 
-type Values = [Option<i64>; COLUMNS];
+pub(super) type Values = [Option<i64>; COLUMNS];
 type Key = (u32, u32, i64);
 
 /// What the store should hold.
@@ -32,7 +33,7 @@ struct Model {
 }
 
 /// One row of a [`Rows`], before it becomes columns.
-type Row = (u32, i64, Values);
+pub(super) type Row = (u32, i64, Values);
 
 /// A change that both sides understand.
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ impl Op {
 }
 
 /// As columns of the types that [`columns`] names; `narrow`: the first one as it was before it was widened. Columns without any value are left out.
-fn to_rows(family: FamilyId, conflict: Conflict, rows: &[Row], narrow: bool) -> Rows {
+pub(super) fn to_rows(family: FamilyId, conflict: Conflict, rows: &[Row], narrow: bool) -> Rows {
     let values = |column: usize| rows.iter().map(move |row| row.2[column]);
     let first: ArrayRef = match narrow {
         true => Arc::new(values(0).map(|v| v.map(|v| v as i32)).collect::<Int32Array>()),
@@ -81,7 +82,7 @@ fn text(value: i64) -> String {
     }
 }
 
-fn columns() -> Vec<ScanColumn> {
+pub(super) fn columns() -> Vec<ScanColumn> {
     [DataType::Int64, DataType::Float64, DataType::Utf8View]
         .into_iter()
         .enumerate()
@@ -199,7 +200,7 @@ fn projected(rows: Vec<Row>, columns: &[ScanColumn]) -> Vec<Row> {
 struct Run {
     random: StdRng,
     mode: UpdateMode,
-    io: Arc<MemoryIo>,
+    io: SimulatedIo,
     store: VnodeStore,
     log: Vec<(u64, Vec<Change>)>,
     index: u64,
@@ -211,7 +212,7 @@ struct Run {
     kept: Vec<(VnodeView, Model)>,
 }
 
-fn options(mode: UpdateMode) -> VnodeOptions {
+pub(super) fn options(mode: UpdateMode) -> VnodeOptions {
     VnodeOptions {
         group_span: SPAN,
         update: mode,
@@ -221,14 +222,35 @@ fn options(mode: UpdateMode) -> VnodeOptions {
     }
 }
 
-fn open(io: &Arc<MemoryIo>, mode: UpdateMode) -> VnodeStore {
-    VnodeStore::open(io.clone(), "vnode".into(), VnodeId(3), options(mode)).unwrap()
+pub(super) const DIRECTORY: &str = "/data/vnode/3";
+
+pub(super) fn open(io: &SimulatedIo, mode: UpdateMode) -> VnodeStore {
+    VnodeStore::open(Arc::new(io.clone()), DIRECTORY.into(), VnodeId(3), options(mode)).unwrap()
+}
+
+/// A disk with the vnode's folder on it.
+pub(super) fn disk() -> SimulatedIo {
+    let io = SimulatedIo::new();
+    let folder = std::path::Path::new(DIRECTORY);
+    io.create_dir_all(folder).unwrap();
+    for parent in folder.ancestors().skip(1) {
+        io.sync_dir(parent).unwrap();
+    }
+    io
+}
+
+pub(super) fn data_files(io: &SimulatedIo) -> u64 {
+    let files = io.files();
+    files
+        .iter()
+        .filter(|(path, _)| path.extension().is_some_and(|ending| ending == "data"))
+        .count() as u64
 }
 
 impl Run {
     fn new(mode: UpdateMode, seed: u64) -> Run {
         let mut random = StdRng::seed_from_u64(seed);
-        let io = Arc::new(MemoryIo::default());
+        let io = disk();
         let (series, times) = [(2, 400), (5, 60), (40, 300), (300, 250)][random.random_range(0..4)];
         Run {
             store: open(&io, mode),
@@ -325,14 +347,37 @@ impl Run {
         self.store.apply(self.index, changes);
     }
 
+    /// The process ends, or the power goes, and the vnode is opened again: the log brings back what was not in files.
     fn reopen(&mut self) {
         self.kept.clear();
+        self.io = match self.random.random_range(0..2) {
+            0 => self.io.kill(),
+            _ => self.io.power_cut(self.random.random()),
+        };
         self.store = open(&self.io, self.mode);
         let flushed = self.store.flushed_index();
         self.log.retain(|(index, _)| *index > flushed);
         for (index, changes) in &self.log {
             self.store.apply(*index, changes.clone());
         }
+    }
+
+    /// A call of the file system fails while files are changed. What is visible stays, and so it does after a restart.
+    fn fail(&mut self) {
+        let kind = [Failure::Broken, Failure::Full][self.random.random_range(0..2)];
+        let failed = self.io.failed();
+        self.io.fail_call(self.random.random_range(1..30), kind);
+        self.store.freeze();
+        // Either may fail, and neither has to.
+        let _ = self.store.flush_frozen();
+        let _ = self.store.compact_all();
+        while self.io.failed() == failed {
+            let _ = self.io.read_dir("/data".as_ref());
+        }
+        let (view, model) = (self.store.view(), self.model.clone());
+        self.check(&view, &model);
+        drop(view);
+        self.reopen();
     }
 
     fn request(&mut self) -> ScanRequest {
@@ -449,7 +494,8 @@ impl Run {
                 self.store.compact_once().unwrap();
             }
             84..87 => self.store.compact_all().unwrap(),
-            87..92 => self.reopen(),
+            87..91 => self.reopen(),
+            91..92 => self.fail(),
             92..93 => {
                 let before = self.time() - self.times / 2;
                 self.store.expire(before).unwrap();
@@ -466,7 +512,7 @@ impl Run {
     }
 }
 
-fn collect(view: &VnodeView, request: &ScanRequest) -> Vec<Row> {
+pub(super) fn collect(view: &VnodeView, request: &ScanRequest) -> Vec<Row> {
     let mut found = Vec::new();
     for batch in view.scan(request).unwrap() {
         let batch = batch.unwrap();
@@ -505,7 +551,7 @@ fn run(mode: UpdateMode, seed: u64) {
     run.kept.clear();
     // Nothing is left of files that no view shows.
     let live = run.store.statistics().data_files;
-    assert_eq!(run.io.data_files(), live);
+    assert_eq!(data_files(&run.io), live);
 }
 
 /// Runs of each mode; more with TAOSPG_MODEL_RUNS.
