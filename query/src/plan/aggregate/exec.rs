@@ -1,7 +1,9 @@
 //! The operator: batches of runs in, partial states of groups out.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatchOptions, UInt32Array};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
@@ -19,7 +21,7 @@ use datafusion::physical_plan::execution_plan::{
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
-use futures::stream;
+use futures::Stream;
 use taospg_storage::{Run, ScanBatch};
 
 use super::fold::{self, Fold, Kind};
@@ -27,6 +29,9 @@ use crate::plan::errors;
 use crate::plan::planner::BATCH_ROWS;
 use crate::plan::scan::{self, Batches, ScanParts};
 use crate::plan::table::Source;
+
+/// Batches of rows taken before other tasks get their turn: about a millisecond's work.
+const BATCHES_IN_A_TURN: usize = 16;
 
 /// A group expression.
 #[derive(Clone, Debug)]
@@ -217,10 +222,11 @@ impl Groups {
         })
     }
 
-    fn advance(&mut self) -> DfResult<Option<RecordBatch>> {
+    /// Takes one batch of rows.
+    fn advance(&mut self) -> DfResult<Step> {
         let timer = self.baseline.elapsed_compute().clone();
         let _running = timer.timer();
-        while !self.ended {
+        if !self.ended {
             match self.next_batch()? {
                 Some((vnode, batch)) => self.consume(vnode, batch)?,
                 None => {
@@ -228,14 +234,11 @@ impl Groups {
                     self.ended = true;
                 }
             }
-            if self.complete >= BATCH_ROWS {
-                return self.emit().map(Some);
-            }
         }
-        match self.complete {
-            0 => Ok(None),
-            _ => self.emit().map(Some),
+        if self.complete >= BATCH_ROWS || (self.ended && self.complete > 0) {
+            return self.emit().map(Step::Groups);
         }
+        Ok(if self.ended { Step::End } else { Step::More })
     }
 
     fn next_batch(&mut self) -> DfResult<Option<(usize, ScanBatch)>> {
@@ -414,11 +417,32 @@ impl Groups {
     }
 }
 
-impl Iterator for Groups {
+/// What taking a batch of rows led to.
+enum Step {
+    Groups(RecordBatch),
+    More,
+    End,
+}
+
+impl Stream for Groups {
     type Item = DfResult<RecordBatch>;
 
-    fn next(&mut self) -> Option<DfResult<RecordBatch>> {
-        self.advance().transpose()
+    /// Gives back control after some batches: many rows may make few groups, and cancel has to get a word in.
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<DfResult<RecordBatch>>> {
+        for _ in 0..BATCHES_IN_A_TURN {
+            match self.advance() {
+                Ok(Step::Groups(batch)) => return Poll::Ready(Some(Ok(batch))),
+                Ok(Step::More) => {}
+                Ok(Step::End) => return Poll::Ready(None),
+                Err(error) => {
+                    self.ended = true;
+                    self.complete = 0;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
