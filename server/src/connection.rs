@@ -166,7 +166,8 @@ impl Connection {
             return Ok(());
         }
         match frame.kind {
-            b'Q' => self.simple_query(frame).await?,
+            // Boxed, so that the many small messages of a pipeline do not carry the room that this needs.
+            b'Q' => Box::pin(self.simple_query(frame)).await?,
             b'P' | b'B' | b'D' | b'E' | b'C' => {
                 if let Err(failure) = self.extended_message(frame).await {
                     self.skipping = true;
@@ -176,7 +177,7 @@ impl Connection {
                 }
             }
             b'H' => self.answers_due = true,
-            b'S' => self.sync().await?,
+            b'S' => Box::pin(self.sync()).await?,
             // The rest of a COPY that has failed.
             b'd' | b'c' | b'f' => {}
             b'X' => return Err(Failure::Gone),

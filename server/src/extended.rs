@@ -79,7 +79,7 @@ impl Connection {
     pub(crate) async fn extended_message(&mut self, frame: Frame) -> Flow<()> {
         let body = BodyReader::new(frame.body);
         match frame.kind {
-            b'P' => self.parse(body).await,
+            b'P' => Box::pin(self.parse(body)).await,
             b'B' => self.bind(body),
             b'D' => self.describe(body),
             b'E' => self.execute(body).await,
@@ -328,7 +328,7 @@ impl Connection {
         let deadline = self.deadline();
         match &mut portal.state {
             PortalState::Ready => self.start_portal(portal, limit, deadline).await,
-            PortalState::Rows(_) => self.continue_portal(portal, limit, deadline).await,
+            PortalState::Rows(_) => Box::pin(self.continue_portal(portal, limit, deadline)).await,
             PortalState::Exhausted(tag) => {
                 let tag = *tag;
                 self.complete_rows(tag, 0);
@@ -364,14 +364,14 @@ impl Connection {
             Outcome::Rows(rows) => {
                 let cursor = Cursor::new(rows, &portal.result_formats, self.session.text_style());
                 portal.state = PortalState::Rows(Box::new(cursor));
-                self.continue_portal(portal, limit, deadline).await?;
+                Box::pin(self.continue_portal(portal, limit, deadline)).await?;
             }
             Outcome::CopyIn(copy) => {
-                let tag = self.copy_in(*copy, deadline).await?;
+                let tag = Box::pin(self.copy_in(*copy, deadline)).await?;
                 self.complete(&tag);
             }
             Outcome::CopyOut(copy) => {
-                let tag = self.copy_out(copy, deadline).await?;
+                let tag = Box::pin(self.copy_out(copy, deadline)).await?;
                 self.complete(&tag);
             }
         }

@@ -320,9 +320,7 @@ impl Session {
         if !depends || kept.made_for == self.plan_key() {
             return Ok(kept.body);
         }
-        let plan = self
-            .plan(&prepared.inner.statement, &prepared.inner.declared_types)
-            .await?;
+        let plan = Box::pin(self.plan(&prepared.inner.statement, &prepared.inner.declared_types)).await?;
         let (types, fields) = plan.body.signature();
         if fields != prepared.fields || types != prepared.parameter_types {
             let message = "cached plan must not change result type";
