@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -148,6 +148,8 @@ pub struct Engine {
     definitions: RwLock<()>,
     /// Tables and databases dropped since the start.
     drops: AtomicU64,
+    /// Retention stops.
+    closing: AtomicBool,
 }
 
 impl Engine {
@@ -182,6 +184,7 @@ impl Engine {
             next_session: AtomicU64::new(0),
             definitions: RwLock::new(()),
             drops: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
         });
         engine.reconcile()?;
         if engine.catalog.databases().is_empty() {
@@ -221,6 +224,7 @@ impl Engine {
 
     /// Stops background work; everything acknowledged is on disk.
     pub async fn close(&self) -> Result<(), QueryError> {
+        self.closing.store(true, Ordering::Release);
         Ok(self.storage.close().await?)
     }
 
@@ -326,6 +330,9 @@ async fn retain(engine: Weak<Engine>) {
     loop {
         let Some(engine) = engine.upgrade() else { return };
         for database in engine.catalog.databases() {
+            if engine.closing.load(Ordering::Acquire) {
+                return;
+            }
             if let Err(error) = engine.expire(&database).await {
                 tracing::warn!(database = database.name, %error, "could not remove expired data");
             }

@@ -1,4 +1,4 @@
-//! SQL through an engine and its sessions, without the wire: what exists, sessions, and changes of rows.
+//! SQL through an engine and its sessions, without the wire: what exists, sessions, INSERT and COPY, and changes of rows.
 
 mod changes;
 mod definitions;
