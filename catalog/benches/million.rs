@@ -142,6 +142,7 @@ fn meters() -> NewTable {
             (column("location", SqlType::Varchar(64)), true),
             (column("group_id", SqlType::Integer), true),
         ],
+        time: None,
         comment: None,
     }
 }

@@ -156,7 +156,7 @@ impl ExecutionPlan for SeriesAggregate {
         let groups = Groups::new(self.shape.clone(), vnodes, &self.metrics, partition)?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.shape.schema.clone(),
-            stream::iter(groups),
+            groups,
         )))
     }
 
