@@ -6,7 +6,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, UInt32Array, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::context::SessionContext;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, SetExpr, TableFactor};
 use futures::StreamExt;
@@ -45,7 +49,7 @@ pub async fn matching_tables(
     let zone = session.settings().time_zone;
     let context = Arc::new(QueryContext::new(session, [].into_iter()));
     let state = session.engine().planner().state(zone, context);
-    let scope = SessionContext::new_with_state(state);
+    let scope = SessionContext::new_with_state(with_own_catalog(state)?);
     let batch = columns_of(table, &children, precision, child)?;
     scope.register_batch(TABLES, batch).map_err(errors::translate)?;
     let mut statement = select(selection, values)?;
@@ -84,6 +88,19 @@ pub async fn matching_tables(
         });
     }
     Ok((slots, arrays))
+}
+
+/// A catalog for this statement alone: the planner's sessions share theirs, which is empty.
+fn with_own_catalog(state: SessionState) -> Result<SessionState, QueryError> {
+    let names = state.config_options().catalog.clone();
+    let schemas = MemoryCatalogProvider::new();
+    schemas
+        .register_schema(&names.default_schema, Arc::new(MemorySchemaProvider::new()))
+        .map_err(errors::translate)?;
+    let catalogs = MemoryCatalogProviderList::new();
+    catalogs.register_catalog(names.default_catalog, Arc::new(schemas));
+    let builder = SessionStateBuilder::new_from_existing(state);
+    Ok(builder.with_catalog_list(Arc::new(catalogs)).build())
 }
 
 /// Slot, name and tags of the tables that are there.

@@ -367,10 +367,6 @@ impl ExecutionPlan for SeriesScan {
         Some(self.metrics.clone_inner())
     }
 
-    fn supports_limit_pushdown(&self) -> bool {
-        true
-    }
-
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
         let mut parts = self.parts.as_ref().clone();
         parts.limit = [parts.limit, limit].into_iter().flatten().min();
