@@ -1,6 +1,8 @@
 //! One client's connection, from its first message to its last: which message does what, and when answers may leave.
 //!
-//!     read -> message -> session -> answers in the output -> sent at Sync, at Flush, at the end of a simple Query, or when there are many
+//! ```text
+//! read -> message -> session -> answers in the output -> sent at Sync, at Flush, at the end of a simple Query, or when there are many
+//! ```
 //!
 //! Promises: an answer to a write reaches the socket only after `Session::finish_implicit` has made the write durable. Until then it is
 //! held; if that fails, the answers since the first such write are taken back and the error stands in their place.

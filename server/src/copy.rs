@@ -1,7 +1,9 @@
 //! COPY: the client's data in, rows out.
 //!
-//!     CopyInResponse  -> CopyData… CopyDone | CopyFail        -> tag
-//!     CopyOutResponse -> CopyData… CopyDone                   -> tag
+//! ```text
+//! CopyInResponse  -> CopyData… CopyDone | CopyFail        -> tag
+//! CopyOutResponse -> CopyData… CopyDone                   -> tag
+//! ```
 
 use taospg_query::{CopyFormat, CopyIn, CopyOut, ErrorKind, Format};
 

@@ -1,6 +1,8 @@
 //! The extended protocol: Parse, Bind, Describe, Execute, Close.
 //!
-//!     Parse -> statement --Bind--> portal: ready --Execute--> rows under way --Execute…--> done
+//! ```text
+//! Parse -> statement --Bind--> portal: ready --Execute--> rows under way --Execute…--> done
+//! ```
 //!
 //! Named statements live until they are closed, unnamed ones until the next; portals until their transaction ends.
 

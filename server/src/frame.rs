@@ -1,6 +1,8 @@
 //! Cuts the client's bytes into messages, and reads their bodies without ever reading past them.
 //!
-//!     1 byte type | 4 bytes length, counting itself | body          (no type byte in the first message of a connection)
+//! ```text
+//! 1 byte type | 4 bytes length, counting itself | body          (no type byte in the first message of a connection)
+//! ```
 //!
 //! Promises: a length is checked before anything is kept for it; a body's strings and counts are checked against the body's end.
 //! This stands before pgwire's decoders, which trust these things, and replaces them for what arrives in great numbers.

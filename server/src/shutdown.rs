@@ -1,6 +1,8 @@
 //! How the server stops: idle sessions at once, busy ones after a grace.
 //!
-//!     Running --signal--> Stopping --grace--> Ending
+//! ```text
+//! Running --signal--> Stopping --grace--> Ending
+//! ```
 
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
 //! From the first byte to the first ReadyForQuery: encryption refused, protocol agreed, session opened.
 //!
-//!     [SSLRequest | GSSENCRequest -> 'N'] -> StartupMessage -> AuthenticationOk, settings, key, ReadyForQuery
-//!                                         \-> CancelRequest -> closed
+//! ```text
+//! [SSLRequest | GSSENCRequest -> 'N'] -> StartupMessage -> AuthenticationOk, settings, key, ReadyForQuery
+//!                                     \-> CancelRequest -> closed
+//! ```
 //!
 //! Only loopback is listened on, and whoever reaches it is trusted.
 

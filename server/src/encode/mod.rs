@@ -1,6 +1,8 @@
 //! Result rows, straight from Arrow columns into the send buffer.
 //!
-//!     record batch --arrange--> arrays in the form their type wants --columns--> one reader per column --> rows as bytes
+//! ```text
+//! record batch --arrange--> arrays in the form their type wants --columns--> one reader per column --> rows as bytes
+//! ```
 //!
 //! A result field's type OID decides how a value is written; the Arrow type only says where it comes from. `arrange` casts a whole column
 //! where the two differ, so that the row loop never converts. Nothing is allocated per value.

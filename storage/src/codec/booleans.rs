@@ -1,8 +1,10 @@
 //! Sequences of bits: bool columns, and which rows of any column are null.
 //!
-//!     0 all false | 1 all true
-//!     2 bitmap: bits, eight a byte, lowest first, the rest of the last byte 0
-//!     3 runs:   first bit: byte | runs: varint | rows of each run: integers
+//! ```text
+//! 0 all false | 1 all true
+//! 2 bitmap: bits, eight a byte, lowest first, the rest of the last byte 0
+//! 3 runs:   first bit: byte | runs: varint | rows of each run: integers
+//! ```
 
 use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::{BooleanBuffer, Buffer};

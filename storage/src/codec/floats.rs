@@ -4,7 +4,9 @@
 //! gives back the very bits. `decimals` finds the e of a column by sampling and writes the integers. A number that does not return bit by bit
 //! (another exponent, NaN, an infinity, -0.0) is an exception, written as it is:
 //!
-//!     e: byte | exceptions: varint | rows of the exceptions: integers | their bits, little-endian | i of every row: integers
+//! ```text
+//! e: byte | exceptions: varint | rows of the exceptions: integers | their bits, little-endian | i of every row: integers
+//! ```
 //!
 //! `patterns` takes the bits themselves, ordered as the numbers are: what the numbers share in their first bits is not written again.
 //!

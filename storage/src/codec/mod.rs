@@ -1,6 +1,8 @@
 //! Codecs: a column's values as few bytes, chosen for each block by what is smallest within a decode-speed budget.
 //!
-//!     column: nulls << 6 | codec: byte | which rows are null, if some are: bits | values that are not null: by codec
+//! ```text
+//! column: nulls << 6 | codec: byte | which rows are null, if some are: bits | values that are not null: by codec
+//! ```
 //!
 //! The choice follows from one look at the values (`integers/shape.rs`, `floats.rs`, `text.rs`), not from trying every codec; only
 //! [`Compression::High`] compares two results. The bytes are specified in docs/formats/columns.md; change both together.

@@ -1,9 +1,13 @@
 //! Text and bytes.
 //!
-//!     plain:      bytes of each value: integers | payload: all values, one after the other
-//!     dictionary: distinct values: varint | bytes of each: integers | payload | number of each row's value: integers
+//! ```text
+//! plain:      bytes of each value: integers | payload: all values, one after the other
+//! dictionary: distinct values: varint | bytes of each: integers | payload | number of each row's value: integers
+//! ```
 //!
-//!     payload:    bytes: varint | stored bytes: varint | as they are, or compressed (LZ4 block) when fewer are stored
+//! ```text
+//! payload:    bytes: varint | stored bytes: varint | as they are, or compressed (LZ4 block) when fewer are stored
+//! ```
 //!
 //! A decoded dictionary is held once; rows point into it.
 

@@ -1,9 +1,11 @@
 //! One block: a front that says what is where, then the columns.
 //!
-//!     front: flags: byte (1 several series, 2 some row replaces) | rows: varint | family: varint | first series: varint
-//!            | columns: varint | for each: id less the one before: varint, type, bytes: varint, CRC-32C
-//!            | series: integers, if several | times: integers | replaces: column of bool, if some | CRC-32C of the front
-//!     columns, each as docs/formats/columns.md says, one after the other
+//! ```text
+//! front: flags: byte (1 several series, 2 some row replaces) | rows: varint | family: varint | first series: varint
+//!        | columns: varint | for each: id less the one before: varint, type, bytes: varint, CRC-32C
+//!        | series: integers, if several | times: integers | replaces: column of bool, if some | CRC-32C of the front
+//! columns, each as docs/formats/columns.md says, one after the other
+//! ```
 //!
 //! The front has what every read needs, so that a read of few columns is two short reads, and of a small block one.
 

@@ -1,8 +1,10 @@
 //! Header, footer and checksums: what frames the contents of a data file.
 //!
-//!     header: magic "TAOSDATA" | version: u16 | 0: u16 | vnode: u32 | number: u64 | checksum: u32
-//!     footer: version: u16 | 0: u16 | vnode: u32 | number: u64 | blocks: u64 | rows: u64 | statistics offset: u64
-//!             | index offset: u64 | index bytes: u64 | checksum: u32 | magic "TAOSDEND"
+//! ```text
+//! header: magic "TAOSDATA" | version: u16 | 0: u16 | vnode: u32 | number: u64 | checksum: u32
+//! footer: version: u16 | 0: u16 | vnode: u32 | number: u64 | blocks: u64 | rows: u64 | statistics offset: u64
+//!         | index offset: u64 | index bytes: u64 | checksum: u32 | magic "TAOSDEND"
+//! ```
 //!
 //! Integers are little-endian.
 

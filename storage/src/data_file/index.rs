@@ -1,7 +1,9 @@
 //! The block index: what every block holds and where it is, column by column, each a sequence of integers.
 //!
-//!     family | first series | last series - first | rows | first time | last time - first | bytes | bytes of the front | replaces (0, 1)
-//!     | bytes of each statistics page; then CRC-32C
+//! ```text
+//! family | first series | last series - first | rows | first time | last time - first | bytes | bytes of the front | replaces (0, 1)
+//! | bytes of each statistics page; then CRC-32C
+//! ```
 //!
 //! Blocks lie one after the other from the header on, so their offsets are sums. An entry takes about ten bytes.
 

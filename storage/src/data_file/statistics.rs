@@ -2,12 +2,14 @@
 //!
 //! Statistics of a file stand after its blocks in pages of [`PAGE_BLOCKS`] blocks, so that skipping blocks reads none of them:
 //!
-//!     page:   for each block: bytes that follow: varint | columns ... ; then CRC-32C of the page
-//!     column: id less the one before: varint | kind: byte | nulls: varint if any | NaNs: varint if any | bounds
-//!     kind:   form (two bits: 0 no bounds, 1 decimals, 2 doubles) | 4 nulls | 8 NaNs | 16 sum | 32 first | 64 last | 128 sum is a double
-//!     decimals: exponent: byte | min: signed varint | max - min: varint | sum - min * values: signed varint, or a double
-//!               | first - min: varint | last - min: varint        (each divided by 10^exponent)
-//!     doubles:  min, max, sum, first, last, eight bytes each, little-endian
+//! ```text
+//! page:   for each block: bytes that follow: varint | columns ... ; then CRC-32C of the page
+//! column: id less the one before: varint | kind: byte | nulls: varint if any | NaNs: varint if any | bounds
+//! kind:   form (two bits: 0 no bounds, 1 decimals, 2 doubles) | 4 nulls | 8 NaNs | 16 sum | 32 first | 64 last | 128 sum is a double
+//! decimals: exponent: byte | min: signed varint | max - min: varint | sum - min * values: signed varint, or a double
+//!           | first - min: varint | last - min: varint        (each divided by 10^exponent)
+//! doubles:  min, max, sum, first, last, eight bytes each, little-endian
+//! ```
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{

@@ -1,9 +1,11 @@
 //! Column types as bytes in a block's directory.
 //!
-//!     1 bool, 2 int16, 3 int32, 4 int64, 5 float32, 6 float64, 7 date, 8 text, 9 bytes
-//!     10 decimal: precision: byte | scale: signed byte
-//!     11..14 timestamp without zone in s, ms, us, ns
-//!     15..18 timestamp with zone in s, ms, us, ns: bytes of the zone: varint | its name
+//! ```text
+//! 1 bool, 2 int16, 3 int32, 4 int64, 5 float32, 6 float64, 7 date, 8 text, 9 bytes
+//! 10 decimal: precision: byte | scale: signed byte
+//! 11..14 timestamp without zone in s, ms, us, ns
+//! 15..18 timestamp with zone in s, ms, us, ns: bytes of the zone: varint | its name
+//! ```
 
 use arrow::datatypes::{DataType, TimeUnit};
 

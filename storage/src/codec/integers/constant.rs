@@ -1,6 +1,8 @@
 //! One value for all rows.
 //!
-//!     value: signed varint
+//! ```text
+//! value: signed varint
+//! ```
 
 use super::super::cursor::{Cursor, Decoded, put_signed};
 use super::{CONSTANT, IntegerCodec};

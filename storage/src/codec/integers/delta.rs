@@ -1,6 +1,8 @@
 //! Differences of neighbours, as a sequence of their own.
 //!
-//!     first: signed varint | differences: sequence, one shorter
+//! ```text
+//! first: signed varint | differences: sequence, one shorter
+//! ```
 //!
 //! Regular times become a constant, counters and slowly moving measurements become small numbers.
 

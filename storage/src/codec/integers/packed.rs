@@ -1,9 +1,11 @@
 //! Frame of reference and bit packing, with a reference and a width for each 64 values.
 //!
-//!     base: signed varint
-//!     reference width: byte | reference - base of each frame, packed
-//!     smallest width: byte  | width of the widths: byte | width - smallest of each frame, packed
-//!     values - reference of each frame, packed to the frame's width
+//! ```text
+//! base: signed varint
+//! reference width: byte | reference - base of each frame, packed
+//! smallest width: byte  | width of the widths: byte | width - smallest of each frame, packed
+//! values - reference of each frame, packed to the frame's width
+//! ```
 //!
 //! One outlier widens its own 64 values, not the column. The two small tables cost about 0.06 bits a value.
 

@@ -1,6 +1,8 @@
 //! Run lengths: each value once for as long as it repeats.
 //!
-//!     runs: varint | value of each run: sequence | rows of each run: sequence
+//! ```text
+//! runs: varint | value of each run: sequence | rows of each run: sequence
+//! ```
 
 use super::super::cursor::{Cursor, Decoded, put_varint};
 use super::{IntegerCodec, RUNS, decode_at, encode_at};

@@ -1,6 +1,8 @@
 //! Multiples of a step above a base: times in milliseconds that are kept in microseconds, prices in cents kept with six digits.
 //!
-//!     step: varint | base: signed varint | (value - base) / step: sequence
+//! ```text
+//! step: varint | base: signed varint | (value - base) / step: sequence
+//! ```
 
 use super::super::cursor::{Cursor, Decoded, put_signed, put_varint};
 use super::{IntegerCodec, SCALED, decode_at, encode_at};
