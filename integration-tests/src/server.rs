@@ -122,25 +122,27 @@ fn spawn(directory: &Path, arguments: &[String]) -> (Child, u16) {
         .stderr(log)
         .spawn()
         .expect("the server starts");
-    let mut output = BufReader::new(process.stdout.take().expect("its output is piped"));
+    let Some(port) = port_of(&mut process) else {
+        let _ = process.wait();
+        let log = std::fs::read_to_string(directory.join("log")).unwrap_or_default();
+        panic!("the server ended before it listened:\n{log}");
+    };
+    (process, port)
+}
+
+/// The port in the line that the server prints once it listens.
+fn port_of(process: &mut Child) -> Option<u16> {
+    let mut output = BufReader::new(process.stdout.take()?);
     let mut line = String::new();
-    loop {
-        line.clear();
-        let bytes = output.read_line(&mut line).expect("the server's output is text");
-        if bytes == 0 {
-            let _ = process.wait();
-            let log = std::fs::read_to_string(directory.join("log")).unwrap_or_default();
-            panic!("the server ended before it listened:\n{log}");
-        }
+    while output.read_line(&mut line).ok()? > 0 {
         if let Some(address) = line.trim().strip_prefix("listening on ") {
-            let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
             // Keep reading, so that the server never blocks on a full pipe.
-            std::thread::spawn(move || {
-                let _ = output.read_to_end(&mut Vec::new());
-            });
-            return (process, port.expect("an address ends in its port"));
+            std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
+            return address.rsplit(':').next()?.parse().ok();
         }
+        line.clear();
     }
+    None
 }
 
 /// The server's binary, built beside the tests.

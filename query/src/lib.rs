@@ -11,20 +11,20 @@
 
 mod copy_out;
 mod ddl;
-pub mod engine;
-pub mod error;
-pub mod functions;
+mod engine;
+mod error;
+mod functions;
 pub mod ingest;
 mod modify;
-pub mod outcome;
+mod outcome;
 pub mod pg_type;
-pub mod plan;
+mod plan;
 pub mod session;
-pub mod settings;
+mod settings;
 mod show;
-pub mod statement;
-pub mod system;
-pub mod translate;
+mod statement;
+mod system;
+mod translate;
 
 pub use engine::{ConnectRequest, Engine, EngineOptions};
 pub use error::{ErrorKind, QueryError};

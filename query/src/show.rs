@@ -14,6 +14,7 @@ use taospg_catalog::{
 use taospg_storage::VnodeId;
 
 use crate::ddl::{Found, find};
+use crate::functions::FUNCTIONS;
 use crate::statement::{Show, TableName, TablesKind, show_span};
 use crate::{ErrorKind, QueryError, ResultField, RowSet, Session};
 
@@ -69,6 +70,7 @@ fn columns(show: &Show) -> &'static [(&'static str, u32)] {
             ("blocks", BIGINT),
             ("rows_in_files", BIGINT),
         ],
+        Show::Functions { .. } => &[("name", TEXT), ("description", TEXT), ("example", TEXT)],
         Show::Setting(_) => &[("", TEXT)],
         Show::AllSettings => &[("name", TEXT), ("setting", TEXT), ("description", TEXT)],
     }
@@ -182,6 +184,19 @@ pub(crate) fn rows(session: &Session, show: &Show) -> Result<RowSet, QueryError>
         Show::Describe(name) => describe(session, name, &mut rows)?,
         Show::Vgroups { database } => vgroups(session, database.as_deref(), &mut rows)?,
         Show::Vnodes => vnodes(session, &mut rows)?,
+        Show::Functions { like } => {
+            let wanted = |name: &str| like.as_deref().is_none_or(|like| matches_like(name, like));
+            for entry in FUNCTIONS {
+                let name = (entry.make)().name().to_string();
+                if wanted(&name) {
+                    rows.push([
+                        Value::Owned(name),
+                        Value::Text(entry.description),
+                        Value::Text(entry.example),
+                    ]);
+                }
+            }
+        }
         Show::Setting(name) => rows.push([Value::Text(session.settings().get(name)?)]),
         Show::AllSettings => {
             for (name, value, description) in session.settings().all() {

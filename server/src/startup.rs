@@ -247,10 +247,10 @@ fn read_options(options: &str) -> Flow<Vec<(String, String)>> {
     while let Some(word) = words.next() {
         let setting = if word == "-c" {
             words.next()
-        } else if let Some(rest) = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")) {
-            Some(rest.to_owned())
         } else {
-            None
+            word.strip_prefix("--")
+                .or_else(|| word.strip_prefix("-c"))
+                .map(|rest| rest.to_owned())
         };
         let Some((name, value)) = setting.as_deref().and_then(|setting| setting.split_once('=')) else {
             return Err(Failure::Fatal {

@@ -81,9 +81,16 @@ fn new_column(column: &ColumnDefinition, create: &CreateTable) -> Column {
     }
 }
 
+/// Children of one supertable that a statement creates: their names, and the tags of each.
+struct Wanted {
+    supertable: Arc<Table>,
+    names: Vec<String>,
+    tags: Vec<Vec<ArrayRef>>,
+}
+
 /// All children of the statement, or none.
 pub(super) async fn create_children(session: &mut Session, children: &[CreateChild]) -> Result<String, QueryError> {
-    let mut wanted: Vec<(Arc<Table>, Vec<String>, Vec<Vec<ArrayRef>>)> = Vec::new();
+    let mut wanted: Vec<Wanted> = Vec::new();
     for child in children {
         let database = super::database_of(session, &child.name)?;
         let supertable = find_supertable(session, &database, child)?;
@@ -97,27 +104,36 @@ pub(super) async fn create_children(session: &mut Session, children: &[CreateChi
             continue;
         }
         let tags = tag_values(session, &database, &supertable, child).await?;
-        let group = match wanted.iter_mut().find(|(table, ..)| table.oid == supertable.oid) {
+        let group = match wanted.iter_mut().find(|group| group.supertable.oid == supertable.oid) {
             Some(group) => group,
             None => {
-                wanted.push((supertable, Vec::new(), Vec::new()));
+                wanted.push(Wanted {
+                    supertable,
+                    names: Vec::new(),
+                    tags: Vec::new(),
+                });
                 wanted.last_mut().expect("pushed above")
             }
         };
-        if group.1.contains(&child.name.name) {
+        if group.names.contains(&child.name.name) {
             exists(session, &child.name, child.if_not_exists)?;
             continue;
         }
-        group.1.push(child.name.name.clone());
-        group.2.push(tags);
+        group.names.push(child.name.name.clone());
+        group.tags.push(tags);
     }
-    for (supertable, names, rows) in wanted {
+    for Wanted {
+        supertable,
+        names,
+        tags,
+    } in wanted
+    {
         let children: Vec<NewChild> = names.into_iter().map(|name| NewChild { name: Some(name) }).collect();
-        let tags = (0..supertable.tags.len()).map(|tag| {
-            let values: Vec<&dyn arrow::array::Array> = rows.iter().map(|row| row[tag].as_ref()).collect();
+        let columns = (0..supertable.tags.len()).map(|tag| {
+            let values: Vec<&dyn arrow::array::Array> = tags.iter().map(|row| row[tag].as_ref()).collect();
             arrow::compute::concat(&values)
         });
-        let tags = tags.collect::<Result<Vec<ArrayRef>, _>>();
+        let tags = columns.collect::<Result<Vec<ArrayRef>, _>>();
         let tags = tags.map_err(|error| QueryError::new(ErrorKind::InternalError, error.to_string()))?;
         session
             .engine()

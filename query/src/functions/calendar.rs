@@ -70,7 +70,7 @@ impl Clock {
     }
 
     /// The wall clock's reading, counted like an instant.
-    pub fn to_local(&mut self, value: i64) -> i64 {
+    pub fn local(&mut self, value: i64) -> i64 {
         if self.zone == Tz::UTC {
             return value;
         }
@@ -130,7 +130,7 @@ pub fn map_local(values: &Int64Array, unit: TimeUnit, zone: Option<Tz>, mut f: i
         Some(zone) => {
             let mut clock = Clock::new(zone, unit);
             map(values, |value| {
-                let local = clock.to_local(value);
+                let local = clock.local(value);
                 let result = f(local);
                 clock.to_instant(result, value)
             })

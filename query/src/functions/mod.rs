@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use chrono_tz::Tz;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
@@ -35,6 +34,15 @@ pub struct FunctionEntry {
 pub enum Callable {
     Scalar(ScalarUDF),
     Aggregate(AggregateUDF),
+}
+
+impl Callable {
+    pub fn name(&self) -> &str {
+        match self {
+            Callable::Scalar(function) => function.name(),
+            Callable::Aggregate(function) => function.name(),
+        }
+    }
 }
 
 /// Every function of ours, by name.
@@ -182,7 +190,7 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
 ];
 
 /// Registers every function, in place of one of DataFusion's with the same name.
-pub fn register(state: &mut SessionState, _zone: Tz) {
+pub fn register(state: &mut SessionState) {
     for entry in FUNCTIONS {
         match (entry.make)() {
             Callable::Scalar(function) => register_scalar(state, Arc::new(function)),
@@ -245,10 +253,7 @@ mod tests {
     fn the_list_is_in_order_and_says_what_for() {
         let names: Vec<String> = FUNCTIONS
             .iter()
-            .map(|entry| match (entry.make)() {
-                Callable::Scalar(function) => function.name().to_string(),
-                Callable::Aggregate(function) => function.name().to_string(),
-            })
+            .map(|entry| (entry.make)().name().to_string())
             .collect();
         assert!(names.is_sorted(), "{names:?}");
         for entry in FUNCTIONS {

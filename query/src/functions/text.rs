@@ -72,7 +72,7 @@ impl ScalarUDFImpl for Timezone {
         let mut clock = calendar::Clock::new(zone, *unit);
         let numbers = calendar::numbers(&array)?;
         let shifted = match mark {
-            Some(_) => calendar::map::<Int64Type>(&numbers, |value| clock.to_local(value)),
+            Some(_) => calendar::map::<Int64Type>(&numbers, |value| clock.local(value)),
             // Of a reading that comes twice the earlier.
             None => numbers.unary(|value| clock.to_instant(value, i64::MIN)),
         };
@@ -123,8 +123,11 @@ impl ScalarUDFImpl for ToText {
     }
 }
 
+/// Appends a row's text.
+type WriteRow = Box<dyn FnMut(usize, &mut String)>;
+
 fn as_text(array: &ArrayRef, zone: Tz) -> DfResult<ArrayRef> {
-    let mut write: Box<dyn FnMut(usize, &mut String)> = match array.data_type() {
+    let mut write: WriteRow = match array.data_type() {
         DataType::Timestamp(unit, mark) => {
             let numbers = calendar::numbers(array)?;
             let (per_second, zone) = (units_per_second(*unit), mark.as_ref().map(|_| zone));

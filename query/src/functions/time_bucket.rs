@@ -208,7 +208,7 @@ pub fn bucket(width: &ScalarValue, others: &[ScalarValue], data_type: &DataType)
         && matches!(data_type, DataType::Timestamp(_, Some(_)))
         && origin != default
     {
-        origin = calendar::Clock::new(zone, unit).to_local(origin);
+        origin = calendar::Clock::new(zone, unit).local(origin);
     }
     // A wall clock's column has no zone to change into.
     let zone = zone.filter(|_| matches!(data_type, DataType::Timestamp(_, Some(_))));
@@ -605,7 +605,7 @@ impl ScalarUDFImpl for DatePart {
                 let mut clock = calendar::Clock::new(zone, unit);
                 let values = calendar::numbers(&array)?;
                 calendar::map(&values, |value| {
-                    part(&field, clock.to_local(value), value, unit).unwrap_or(f64::NAN)
+                    part(&field, clock.local(value), value, unit).unwrap_or(f64::NAN)
                 })
             }
         };

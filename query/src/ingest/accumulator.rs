@@ -87,7 +87,7 @@ pub struct Families {
 
 impl Families {
     pub fn is_empty(&self) -> bool {
-        self.closed.is_empty() && self.open.iter().all(|rows| rows.len() == 0)
+        self.closed.is_empty() && self.open.iter().all(FamilyRows::is_empty)
     }
 
     pub fn memory_bytes(&self) -> usize {

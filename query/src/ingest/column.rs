@@ -112,6 +112,10 @@ impl ColumnBuilder {
         each!(self, builder => builder.len())
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     #[inline]
     pub fn push_null(&mut self) {
         each!(self, builder => builder.append_null());
@@ -476,6 +480,6 @@ mod tests {
         column.pad(4);
         let array = column.finish();
         assert_eq!((array.len(), array.null_count()), (4, 3));
-        assert_eq!(column.len(), 0);
+        assert!(column.is_empty());
     }
 }

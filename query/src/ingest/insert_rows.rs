@@ -422,7 +422,7 @@ impl<'a> Values<'a> {
             }
             Form::General => {
                 let constant = self.constants.expressions.get(index).and_then(Option::as_ref);
-                let datum = constant.and_then(|scalar| Datum::from_scalar(scalar));
+                let datum = constant.and_then(Datum::from_scalar);
                 datum.ok_or(ValueError::Mismatch("a type that columns do not have"))
             }
         }

@@ -342,16 +342,21 @@ impl<'a> Cursor<'a> {
     /// After a backslash and the byte after it.
     fn escape(&mut self, escaped: u8, content: &mut Vec<u8>) -> Result<(), QueryError> {
         let (radix, most, backwards) = match escaped {
-            b'b' => return Ok(content.push(8)),
-            b'f' => return Ok(content.push(12)),
-            b'n' => return Ok(content.push(b'\n')),
-            b'r' => return Ok(content.push(b'\r')),
-            b't' => return Ok(content.push(b'\t')),
             b'0'..=b'7' => (8, 3, 1),
             b'x' => (16, 2, 0),
             b'u' => (16, 4, 0),
             b'U' => (16, 8, 0),
-            other => return Ok(content.push(other)),
+            plain => {
+                content.push(match plain {
+                    b'b' => 8,
+                    b'f' => 12,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    other => other,
+                });
+                return Ok(());
+            }
         };
         self.at -= backwards;
         let digits = self

@@ -68,6 +68,10 @@ impl FamilyRows {
         self.series.len()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
     pub fn is_full(&self) -> bool {
         self.len() >= CHUNK_ROWS
     }
@@ -113,7 +117,7 @@ impl FamilyRows {
         let mut columns = Vec::with_capacity(self.columns.len());
         for (column, builder) in self.table.columns.iter().skip(1).zip(&mut self.columns) {
             // A column that no row had is left out.
-            if builder.len() > 0 {
+            if !builder.is_empty() {
                 builder.pad(rows);
                 columns.push((ColumnId(column.id), builder.finish()));
                 *builder = ColumnBuilder::with_capacity(&column.sql_type, self.precision, room);

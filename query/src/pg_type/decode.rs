@@ -193,7 +193,7 @@ fn bytea_text(text: &str) -> Option<Vec<u8>> {
             .filter(|byte| !byte.is_ascii_whitespace())
             .map(|byte| (byte as char).to_digit(16).map(|digit| digit as u8))
             .collect::<Option<_>>()?;
-        if digits.len() % 2 != 0 {
+        if !digits.len().is_multiple_of(2) {
             return None;
         }
         return Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect());

@@ -53,7 +53,7 @@ fn finish(value: i128, scale: usize) -> Option<ScalarValue> {
 /// The binary form: count of digits, weight, sign, scale (each 16 bits), then digits of base 10000.
 pub fn decode(bytes: &[u8]) -> Option<ScalarValue> {
     let mut words = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         return None;
     }
     let (count, weight, sign, scale) = (words.next()?, words.next()? as i16, words.next()?, words.next()?);

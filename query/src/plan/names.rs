@@ -198,7 +198,7 @@ pub fn name_items(items: &mut [SelectItem], starred: &HashSet<String>, outermost
         };
         let free = !is_column(&expr)
             && !ambiguous.contains(&name)
-            && !(outermost && hides_column(&expr))
+            && (!outermost || !hides_column(&expr))
             && taken.insert(name.clone());
         let inner = match free {
             true => name,

@@ -116,7 +116,7 @@ fn template(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
         rules.rules.push(Arc::new(yielding::YieldInJoins));
     }
     state = builder.build();
-    functions::register(&mut state, zone);
+    functions::register(&mut state);
     for function in system::functions() {
         functions::register_scalar(&mut state, Arc::new(function));
     }

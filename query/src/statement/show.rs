@@ -29,6 +29,10 @@ pub(crate) enum Show {
         database: Option<String>,
     },
     Vnodes,
+    /// Functions beside those that DataFusion brings.
+    Functions {
+        like: Option<String>,
+    },
     /// `SHOW name`, `SHOW ALL`.
     Setting(String),
     AllSettings,
@@ -113,11 +117,15 @@ fn parse_show(cursor: &mut Cursor<'_>) -> Result<Show, QueryError> {
         return Ok(Show::Describe(cursor.table_name()?));
     }
     if cursor.take_word("vgroups") {
-        let (database, _) = parse_from_like(cursor)?;
+        let database = parse_from(cursor)?;
         return Ok(Show::Vgroups { database });
     }
     if cursor.take_word("vnodes") {
         return Ok(Show::Vnodes);
+    }
+    if cursor.take_word("functions") {
+        let like = parse_like(cursor)?;
+        return Ok(Show::Functions { like });
     }
     parse_setting(cursor)
 }
@@ -140,13 +148,14 @@ fn parse_setting(cursor: &mut Cursor<'_>) -> Result<Show, QueryError> {
 
 /// `[FROM database] [LIKE 'pattern']`
 fn parse_from_like(cursor: &mut Cursor<'_>) -> Result<(Option<String>, Option<String>), QueryError> {
-    let database = match cursor.take_any(&["from", "in"]) {
-        Some(_) => Some(cursor.name()?),
-        None => None,
-    };
-    let like = match cursor.take_word("like") {
-        true => Some(cursor.string()?),
-        false => None,
-    };
-    Ok((database, like))
+    Ok((parse_from(cursor)?, parse_like(cursor)?))
+}
+
+fn parse_from(cursor: &mut Cursor<'_>) -> Result<Option<String>, QueryError> {
+    let from = cursor.take_any(&["from", "in"]).is_some();
+    from.then(|| cursor.name()).transpose()
+}
+
+fn parse_like(cursor: &mut Cursor<'_>) -> Result<Option<String>, QueryError> {
+    cursor.take_word("like").then(|| cursor.string()).transpose()
 }

@@ -66,10 +66,10 @@ fn rewrite_expr(expr: &mut Expr) {
     match expr {
         Expr::Collate { expr: inner, .. } => *expr = take(inner),
         Expr::BinaryOp { op, left, right } => {
-            if let BinaryOperator::PGCustomBinaryOperator(name) = op {
-                if let Some(plain) = plain_operator(name) {
-                    *op = plain;
-                }
+            if let BinaryOperator::PGCustomBinaryOperator(name) = op
+                && let Some(plain) = plain_operator(name)
+            {
+                *op = plain;
             }
             compare_array_with_text(op, left, right);
         }
@@ -101,10 +101,10 @@ fn rewrite_expr(expr: &mut Expr) {
         }
         _ => {}
     }
-    if let Expr::Function(function) = expr {
-        if let Some(values) = array_of_subquery(function) {
-            *expr = values;
-        }
+    if let Expr::Function(function) = expr
+        && let Some(values) = array_of_subquery(function)
+    {
+        *expr = values;
     }
 }
 
@@ -202,10 +202,10 @@ fn rewrite_cast(inner: &mut Box<Expr>, data_type: &mut DataType) -> Option<Expr>
     }
     if let DataType::Array(element) = data_type {
         use datafusion::sql::sqlparser::ast::ArrayElemTypeDef::{Parenthesis, SquareBracket};
-        if let SquareBracket(element, _) | Parenthesis(element) = element {
-            if let Some(known) = known_type(element) {
-                **element = known;
-            }
+        if let SquareBracket(element, _) | Parenthesis(element) = element
+            && let Some(known) = known_type(element)
+        {
+            **element = known;
         }
         return None;
     }
@@ -296,14 +296,14 @@ fn make_scalar(query: &mut Query) -> Option<Expr> {
         .partition(|condition| !aliases.is_empty() && only_other(condition, &aliases));
     select.selection = conjunction(inner);
     let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
-    if correlated && ungrouped && query.limit_clause.is_none() {
-        if let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] =
+    if correlated
+        && ungrouped
+        && query.limit_clause.is_none()
+        && let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] =
             select.projection.as_mut_slice()
-        {
-            if !is_aggregate(value) {
-                *value = call("max", vec![take(value)]);
-            }
-        }
+        && !is_aggregate(value)
+    {
+        *value = call("max", vec![take(value)]);
     }
     conjunction(outer)
 }
@@ -351,10 +351,10 @@ fn conjunction(conditions: Vec<Expr>) -> Option<Expr> {
 fn qualifiers(expr: &Expr) -> Vec<String> {
     let mut found = Vec::new();
     let _ = datafusion::sql::sqlparser::ast::visit_expressions(expr, |expr| {
-        if let Expr::CompoundIdentifier(parts) = expr {
-            if let [qualifier, _] = parts.as_slice() {
-                found.push(qualifier.value.clone());
-            }
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [qualifier, _] = parts.as_slice()
+        {
+            found.push(qualifier.value.clone());
         }
         ControlFlow::<()>::Continue(())
     });
@@ -392,11 +392,7 @@ fn is_aggregate(expr: &Expr) -> bool {
 /// Replaces selects that join a table which never has rows by their columns `WHERE false`.
 fn empty_selects(body: &mut SetExpr) {
     match body {
-        SetExpr::Select(select) => {
-            if is_always_empty(select) {
-                make_empty(select);
-            }
-        }
+        SetExpr::Select(select) if is_always_empty(select) => make_empty(select),
         SetExpr::SetOperation { left, right, .. } => {
             empty_selects(left);
             empty_selects(right);

@@ -6,21 +6,19 @@ use super::cell::{Cell, ColumnDef, Kind};
 use super::snapshot::Snapshot;
 use super::{information, relations, server_wide};
 
+/// Makes the rows of a system table as the catalog is now.
+pub(super) type Rows = fn(&Snapshot) -> Vec<Vec<Cell>>;
+
 pub(super) struct SystemTable {
     pub schema: &'static str,
     pub name: &'static str,
     /// OID of the table itself in pg_class; PostgreSQL's where it has a fixed one.
     pub oid: u32,
     pub columns: &'static [ColumnDef],
-    pub rows: Option<fn(&Snapshot) -> Vec<Vec<Cell>>>,
+    pub rows: Option<Rows>,
 }
 
-const fn live(
-    name: &'static str,
-    oid: u32,
-    columns: &'static [ColumnDef],
-    rows: fn(&Snapshot) -> Vec<Vec<Cell>>,
-) -> SystemTable {
+const fn live(name: &'static str, oid: u32, columns: &'static [ColumnDef], rows: Rows) -> SystemTable {
     SystemTable {
         schema: "pg_catalog",
         name,
@@ -40,12 +38,7 @@ const fn empty(name: &'static str, oid: u32, columns: &'static [ColumnDef]) -> S
     }
 }
 
-const fn standard(
-    name: &'static str,
-    oid: u32,
-    columns: &'static [ColumnDef],
-    rows: fn(&Snapshot) -> Vec<Vec<Cell>>,
-) -> SystemTable {
+const fn standard(name: &'static str, oid: u32, columns: &'static [ColumnDef], rows: Rows) -> SystemTable {
     SystemTable {
         schema: "information_schema",
         name,

@@ -491,12 +491,9 @@ fn element_range(array: &ListArray, row: usize) -> std::ops::Range<usize> {
 
 fn dictionary<'a>(array: &'a ArrayRef, wire: &WireType) -> Result<Column<'a>, QueryError> {
     use arrow::array::DictionaryArray;
-    use arrow::datatypes::{ArrowDictionaryKeyType, ArrowPrimitiveType};
+    use arrow::datatypes::ArrowDictionaryKeyType;
 
-    fn parts<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> (&[K::Native], &ArrayRef)
-    where
-        K: ArrowPrimitiveType,
-    {
+    fn parts<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> (&[K::Native], &ArrayRef) {
         let dictionary: &DictionaryArray<K> = array.as_dictionary();
         (dictionary.keys().values(), dictionary.values())
     }

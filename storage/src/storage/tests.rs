@@ -339,13 +339,13 @@ async fn write_some(storage: &Arc<Storage>, ledger: &mut Ledger, seed: &mut u64,
             let vnodes: Vec<u32> = (1..=3).filter(|id| choice & (1 << id) != 0).collect();
             let vnodes = if vnodes.is_empty() { vec![1] } else { vnodes };
             // Acknowledged by the kernel alone is not safe from a power cut: only sent.
-            let durability = if choice % 7 == 0 {
+            let durability = if choice.is_multiple_of(7) {
                 Durability::Kernel
             } else {
                 Durability::Disk
             };
             ledger.sent.insert(number, vnodes.clone());
-            plan.push((number, vnodes, durability, choice % 23 == 0));
+            plan.push((number, vnodes, durability, choice.is_multiple_of(23)));
         }
         let (storage, done, cut) = (storage.clone(), done.clone(), cut.clone());
         tasks.push(tokio::spawn(async move {
@@ -380,7 +380,7 @@ async fn no_power_cut_loses_or_halves_a_transaction() {
         for life in 0..3 {
             write_some(&storage, &mut ledger, &mut random, &io).await;
             drop(storage);
-            io = if splitmix(&mut random) % 4 == 0 {
+            io = if splitmix(&mut random).is_multiple_of(4) {
                 io.kill()
             } else {
                 io.power_cut(splitmix(&mut random))

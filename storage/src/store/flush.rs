@@ -76,12 +76,11 @@ fn remove_all(store: &VnodeStore, entries: &[FileEntry]) {
     entries.iter().for_each(|entry| store.directory.remove(entry));
 }
 
-/// What goes into files: chunks of each family, from the oldest to the newest, families ascending.
-fn sources(
-    view: &VnodeView,
-    families: &HashSet<FamilyId>,
-    index: u64,
-) -> Result<Vec<(FamilyId, Vec<Arc<Chunk>>)>, StorageError> {
+/// Chunks of a family that go into files, from the oldest to the newest.
+type Source = (FamilyId, Vec<Arc<Chunk>>);
+
+/// What goes into files, families ascending.
+fn sources(view: &VnodeView, families: &HashSet<FamilyId>, index: u64) -> Result<Vec<Source>, StorageError> {
     let mut sources = Vec::new();
     for family in families {
         let mut chunks: Vec<Arc<Chunk>> = view.chunks(*family).into_iter().cloned().collect();
