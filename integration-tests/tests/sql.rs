@@ -1,15 +1,46 @@
 //! Runs every script under `sql/` over the wire, twice: as written, and with a CHECKPOINT after every statement, so that answers come from
 //! files instead of memory. A script has a server's database to itself.
 //!
+//! An error is expected as `SQLSTATE: message`, with its detail and hint below it.
+//!
 //! `TAOSPG_BLESS=1` (`make bless`) records the answers instead of comparing them.
 
+use std::fmt::{Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use integration_tests::Server;
 use sqllogictest::{
     AsyncDB, DBOutput, DefaultColumnType, Runner, default_column_validator, default_normalizer, default_validator,
 };
-use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+/// An error as scripts write it.
+#[derive(Debug)]
+struct Failure(tokio_postgres::Error);
+
+impl std::error::Error for Failure {}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Failure {
+        Failure(error)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        let Some(error) = self.0.as_db_error() else {
+            return self.0.fmt(out);
+        };
+        write!(out, "{}: {}", error.code().code(), error.message())?;
+        if let Some(detail) = error.detail() {
+            write!(out, "\nDETAIL: {detail}")?;
+        }
+        if let Some(hint) = error.hint() {
+            write!(out, "\nHINT: {hint}")?;
+        }
+        Ok(())
+    }
+}
 
 struct Connection {
     client: Client,
@@ -17,7 +48,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(dsn: String, checkpoints: bool) -> Result<Connection, Error> {
+    async fn open(dsn: String, checkpoints: bool) -> Result<Connection, Failure> {
         let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await?;
         tokio::spawn(connection);
         Ok(Connection { client, checkpoints })
@@ -26,10 +57,10 @@ impl Connection {
 
 #[async_trait::async_trait]
 impl AsyncDB for Connection {
-    type Error = Error;
+    type Error = Failure;
     type ColumnType = DefaultColumnType;
 
-    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Error> {
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
         let mut rows = Vec::new();
         let mut columns = None;
         let mut count = 0;
@@ -56,10 +87,6 @@ impl AsyncDB for Connection {
     }
 
     async fn shutdown(&mut self) {}
-
-    fn error_sql_state(error: &Error) -> Option<String> {
-        error.code().map(|state| state.code().to_owned())
-    }
 }
 
 /// A value as scripts write it.

@@ -60,6 +60,7 @@ pub async fn matching_tables(
         .statement_to_plan(Statement::Statement(Box::new(statement)))
         .await
         .map_err(errors::translate)?;
+    let plan = prepare::analyze(&state, plan)?;
     let physical = prepare::physical(&state, plan, bound, !parameter_types.is_empty()).await?;
     let mut rows = prepare::run(physical, &state)?;
     let mut slots = Vec::new();

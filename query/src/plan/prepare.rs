@@ -89,15 +89,19 @@ pub fn plan_with(
         plan = logical(&names, statement, &oids)?;
     }
     check(&plan)?;
-    let plan = state
-        .analyzer()
-        .execute_and_check(plan, state.config_options(), |_, _| {})
-        .map_err(errors::translate)?;
     Ok(Planned {
-        plan,
+        plan: analyze(&state, plan)?,
         parameter_types: oids,
         databases,
     })
+}
+
+/// Settles the types: what clients are told of the plan is true from here on.
+pub fn analyze(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
+    let analyzer = state.analyzer();
+    analyzer
+        .execute_and_check(plan, state.config_options(), |_, _| {})
+        .map_err(errors::translate)
 }
 
 /// The databases whose tables are named, each once.
@@ -283,7 +287,7 @@ pub async fn execute(
     })
 }
 
-/// Optimizes a logical plan with its parameters filled in.
+/// Optimizes an analyzed plan with its parameters filled in.
 pub async fn physical(
     state: &SessionState,
     plan: LogicalPlan,
@@ -294,7 +298,11 @@ pub async fn physical(
         true => plan.replace_params_with_values(&values).map_err(errors::translate)?,
         false => plan,
     };
-    let optimized = state.optimize(&plan).map_err(errors::translate)?;
+    // Not `state.optimize`, which would analyze once more: types are settled.
+    let optimized = state
+        .optimizer()
+        .optimize(plan, state, |_, _| {})
+        .map_err(errors::translate)?;
     let planner = state.query_planner().clone();
     planner
         .create_physical_plan(&optimized, state)

@@ -261,11 +261,18 @@ impl TableProvider for SeriesTable {
                 Meaning::Other => return exec_err!("a filter reached a scan that cannot apply it"),
             }
         }
+        let names = tags::take_names(self, &mut tag_filters);
         let schema = self.schema.clone().to_dfschema()?;
         let predicate = datafusion::logical_expr::utils::conjunction(tag_filters)
             .map(|expr| state.create_physical_expr(expr, &schema))
             .transpose()?;
-        let selection = tags::select(self, parts.context.catalog(), predicate.as_ref(), parts.needs_list())?;
+        let selection = tags::select(
+            self,
+            parts.context.catalog(),
+            names.as_deref(),
+            predicate.as_ref(),
+            parts.needs_list(),
+        )?;
         parts.select(selection);
         let scan = SeriesScan::new(parts).map_err(errors::wrap)?;
         Ok(Arc::new(scan))

@@ -8,8 +8,10 @@ use arrow::compute::prep_null_mask_filter;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::Result as DfResult;
 use datafusion::common::cast::as_boolean_array;
+use datafusion::logical_expr::expr::{BinaryExpr, InList};
+use datafusion::logical_expr::{Expr, Operator};
 use datafusion::physical_plan::PhysicalExpr;
-use taospg_catalog::{CHUNK_ROWS, Catalog, ChildChunk, Children, TableKind};
+use taospg_catalog::{CHUNK_ROWS, Catalog, ChildChunk, Children, Relation, TableKind};
 use taospg_storage::SeriesId;
 
 use super::table::{SeriesTable, Source};
@@ -34,15 +36,74 @@ pub struct Selection {
     pub of: u64,
 }
 
+/// Takes a filter that names tables (`tbname = 'd1'`, `tbname IN (…)`) out of the list: names are found without looking at every child.
+pub fn take_names(table: &SeriesTable, filters: &mut Vec<Expr>) -> Option<Vec<String>> {
+    let (index, names) = filters
+        .iter()
+        .enumerate()
+        .find_map(|(index, filter)| Some((index, names_of(table, filter)?)))?;
+    filters.swap_remove(index);
+    Some(names)
+}
+
+fn names_of(table: &SeriesTable, filter: &Expr) -> Option<Vec<String>> {
+    let is_name =
+        |expr: &Expr| matches!(expr, Expr::Column(column) if table.source(&column.name) == Some(Source::Name));
+    let text = |expr: &Expr| match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_string),
+        _ => None,
+    };
+    match filter {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Eq,
+            right,
+        }) => match (is_name(left), is_name(right)) {
+            (true, false) => Some(vec![text(right)?]),
+            (false, true) => Some(vec![text(left)?]),
+            _ => None,
+        },
+        // Small IN lists come as a chain of ORs.
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Or,
+            right,
+        }) => {
+            let mut names = names_of(table, left)?;
+            names.extend(names_of(table, right)?);
+            Some(names)
+        }
+        Expr::InList(InList {
+            expr,
+            list,
+            negated: false,
+        }) if is_name(expr) => list.iter().map(text).collect(),
+        _ => None,
+    }
+}
+
+/// Slots of the children that have these names, ascending.
+fn named_slots(table: &SeriesTable, catalog: &Catalog, names: &[String]) -> Vec<u32> {
+    let slot = |name: &String| match catalog.relation(table.database.oid, name)? {
+        Relation::Child { child, .. } if child.supertable == table.table.oid => Some(child.slot),
+        _ => None,
+    };
+    let mut slots: Vec<u32> = names.iter().filter_map(slot).collect();
+    slots.sort_unstable();
+    slots.dedup();
+    slots
+}
+
 /// Evaluates `predicate` (over the table's schema, tags and `tbname` only). `needs_list`: the series must be told apart.
 pub fn select(
     table: &SeriesTable,
     catalog: &Catalog,
+    names: Option<&[String]>,
     predicate: Option<&Arc<dyn PhysicalExpr>>,
     needs_list: bool,
 ) -> DfResult<Selection> {
     if table.table.kind == TableKind::Plain {
-        return select_plain(table, predicate);
+        return select_plain(table, names, predicate);
     }
     let Some(children) = catalog.children(table.table.oid) else {
         return Ok(Selection {
@@ -53,7 +114,7 @@ pub fn select(
         });
     };
     let of = catalog.children_count(table.table.oid);
-    if predicate.is_none() && !needs_list && table.child.is_none() {
+    if predicate.is_none() && names.is_none() && !needs_list && table.child.is_none() {
         let vnodes = table.database.vnodes.iter().map(|vnode| VnodeSeries {
             vnode: *vnode,
             series: Arc::new([]),
@@ -66,27 +127,19 @@ pub fn select(
             of,
         });
     }
-    let mut slots: Vec<u32> = Vec::new();
-    match table.child {
-        Some(child) => {
-            let chunk_rows = CHUNK_ROWS as usize;
-            let (chunk, row) = (child.slot as usize / chunk_rows, child.slot as usize % chunk_rows);
-            if let Some(part) = children.chunks.get(chunk) {
-                let keep = evaluate(table, part, predicate, Some(row))?;
-                if keep.value(0) && row < part.alive.len() && part.alive.value(row) {
-                    slots.push(child.slot);
-                }
-            }
+    let candidates = match (table.child, names) {
+        (None, None) => None,
+        (Some(child), None) => Some(vec![child.slot]),
+        (child, Some(names)) => {
+            let mut slots = named_slots(table, catalog, names);
+            slots.retain(|slot| child.is_none_or(|child| child.slot == *slot));
+            Some(slots)
         }
-        None => {
-            let chunk_rows = CHUNK_ROWS as usize;
-            for (chunk, part) in children.chunks.iter().enumerate() {
-                let keep = evaluate(table, part, predicate, None)?;
-                let first = chunk * chunk_rows;
-                slots.extend((&keep & &part.alive).set_indices().map(|row| (first + row) as u32));
-            }
-        }
-    }
+    };
+    let slots = match candidates {
+        Some(slots) => matching_among(&slots, table, &children, predicate)?,
+        None => matching(table, &children, predicate)?,
+    };
     let taken = slots.len() as u64;
     let mut vnodes: Vec<(u32, Vec<(u32, u32)>)> =
         table.database.vnodes.iter().map(|vnode| (*vnode, Vec::new())).collect();
@@ -121,7 +174,44 @@ pub fn select(
     })
 }
 
-fn select_plain(table: &SeriesTable, predicate: Option<&Arc<dyn PhysicalExpr>>) -> DfResult<Selection> {
+/// Slots of the living children that the predicate holds for, ascending.
+fn matching(table: &SeriesTable, children: &Children, predicate: Option<&Arc<dyn PhysicalExpr>>) -> DfResult<Vec<u32>> {
+    let mut slots = Vec::new();
+    for (chunk, part) in children.chunks.iter().enumerate() {
+        let keep = evaluate(table, part, predicate, None)?;
+        let first = chunk * CHUNK_ROWS as usize;
+        slots.extend((&keep & &part.alive).set_indices().map(|row| (first + row) as u32));
+    }
+    Ok(slots)
+}
+
+/// The same of a few children, one by one.
+fn matching_among(
+    slots: &[u32],
+    table: &SeriesTable,
+    children: &Children,
+    predicate: Option<&Arc<dyn PhysicalExpr>>,
+) -> DfResult<Vec<u32>> {
+    let chunk_rows = CHUNK_ROWS as usize;
+    let mut matching = Vec::with_capacity(slots.len());
+    for slot in slots {
+        let (chunk, row) = (*slot as usize / chunk_rows, *slot as usize % chunk_rows);
+        if let Some(part) = children.chunks.get(chunk)
+            && row < part.alive.len()
+            && part.alive.value(row)
+            && evaluate(table, part, predicate, Some(row))?.value(0)
+        {
+            matching.push(*slot);
+        }
+    }
+    Ok(matching)
+}
+
+fn select_plain(
+    table: &SeriesTable,
+    names: Option<&[String]>,
+    predicate: Option<&Arc<dyn PhysicalExpr>>,
+) -> DfResult<Selection> {
     let name: ArrayRef = Arc::new(StringViewArray::from_iter_values([table.table.name.as_str()]));
     let keep = match predicate {
         None => true,
@@ -130,6 +220,7 @@ fn select_plain(table: &SeriesTable, predicate: Option<&Arc<dyn PhysicalExpr>>) 
             truths(predicate, &batch)?.value(0)
         }
     };
+    let keep = keep && names.is_none_or(|names| names.contains(&table.table.name));
     let series = table.table.series.filter(|_| keep);
     let vnodes = series.map(|series| VnodeSeries {
         vnode: series.vnode,
