@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use taospg_catalog::{Catalog, Database, DatabaseOptions};
 use taospg_storage::io::{Io, RealIo};
 use taospg_storage::{Storage, StorageOptions, VnodeId};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
+use tokio::task::JoinHandle;
 
 use crate::plan::Planner;
 use crate::session::{TransactionStatus, startup_settings};
@@ -148,8 +149,9 @@ pub struct Engine {
     definitions: RwLock<()>,
     /// Tables and databases dropped since the start.
     drops: AtomicU64,
-    /// Retention stops.
-    closing: AtomicBool,
+    /// Whether background work is to stop.
+    closing: watch::Sender<bool>,
+    retention: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Engine {
@@ -184,14 +186,16 @@ impl Engine {
             next_session: AtomicU64::new(0),
             definitions: RwLock::new(()),
             drops: AtomicU64::new(0),
-            closing: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
+            retention: Mutex::new(None),
         });
         engine.reconcile()?;
         if engine.catalog.databases().is_empty() {
             engine.create_database(FIRST_DATABASE, engine.options.database_defaults.clone())?;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(retain(Arc::downgrade(&engine)));
+            let task = runtime.spawn(retain(Arc::downgrade(&engine), engine.closing.subscribe()));
+            *engine.retention.lock() = Some(task);
         }
         Ok(engine)
     }
@@ -224,7 +228,13 @@ impl Engine {
 
     /// Stops background work; everything acknowledged is on disk.
     pub async fn close(&self) -> Result<(), QueryError> {
-        self.closing.store(true, Ordering::Release);
+        self.closing.send_replace(true);
+        let retention = self.retention.lock().take();
+        if let Some(task) = retention
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the removal of expired data ended by itself");
+        }
         Ok(self.storage.close().await?)
     }
 
@@ -326,11 +336,11 @@ pub(crate) fn keep_limit(database: &Database, now: SystemTime) -> i64 {
 }
 
 /// Expires all databases, now and then, until the engine is gone.
-async fn retain(engine: Weak<Engine>) {
+async fn retain(engine: Weak<Engine>, mut closing: watch::Receiver<bool>) {
     loop {
         let Some(engine) = engine.upgrade() else { return };
         for database in engine.catalog.databases() {
-            if engine.closing.load(Ordering::Acquire) {
+            if *closing.borrow() {
                 return;
             }
             if let Err(error) = engine.expire(&database).await {
@@ -339,6 +349,9 @@ async fn retain(engine: Weak<Engine>) {
         }
         // The engine can be closed and dropped while we wait.
         std::mem::drop(engine);
-        tokio::time::sleep(RETENTION_INTERVAL).await;
+        tokio::select! {
+            () = tokio::time::sleep(RETENTION_INTERVAL) => {}
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! CREATE TABLE, child tables, DROP TABLE, TRUNCATE and COMMENT.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -84,22 +84,20 @@ fn new_column(column: &ColumnDefinition, create: &CreateTable) -> Column {
 /// Children of one supertable that a statement creates: their names, and the tags of each.
 struct Wanted {
     supertable: Arc<Table>,
-    names: Vec<String>,
+    names: Vec<NewChild>,
     tags: Vec<Vec<ArrayRef>>,
 }
 
-/// All children of the statement, or none.
+/// Of each supertable all children or none; a name given twice is refused before anything is made.
 pub(super) async fn create_children(session: &mut Session, children: &[CreateChild]) -> Result<String, QueryError> {
     let mut wanted: Vec<Wanted> = Vec::new();
+    let mut seen: HashSet<(u32, &str)> = HashSet::with_capacity(children.len());
     for child in children {
         let database = super::database_of(session, &child.name)?;
         let supertable = find_supertable(session, &database, child)?;
-        if session
-            .engine()
-            .catalog()
-            .relation(database.oid, &child.name.name)
-            .is_some()
-        {
+        let name = child.name.name.as_str();
+        let taken = session.engine().catalog().relation(database.oid, name).is_some();
+        if taken || seen.contains(&(database.oid, name)) {
             exists(session, &child.name, child.if_not_exists)?;
             continue;
         }
@@ -115,11 +113,10 @@ pub(super) async fn create_children(session: &mut Session, children: &[CreateChi
                 wanted.last_mut().expect("pushed above")
             }
         };
-        if group.names.contains(&child.name.name) {
-            exists(session, &child.name, child.if_not_exists)?;
-            continue;
-        }
-        group.names.push(child.name.name.clone());
+        seen.insert((database.oid, name));
+        group.names.push(NewChild {
+            name: Some(name.to_owned()),
+        });
         group.tags.push(tags);
     }
     for Wanted {
@@ -128,7 +125,6 @@ pub(super) async fn create_children(session: &mut Session, children: &[CreateChi
         tags,
     } in wanted
     {
-        let children: Vec<NewChild> = names.into_iter().map(|name| NewChild { name: Some(name) }).collect();
         let columns = (0..supertable.tags.len()).map(|tag| {
             let values: Vec<&dyn arrow::array::Array> = tags.iter().map(|row| row[tag].as_ref()).collect();
             arrow::compute::concat(&values)
@@ -138,7 +134,7 @@ pub(super) async fn create_children(session: &mut Session, children: &[CreateChi
         session
             .engine()
             .catalog()
-            .create_children(supertable.oid, &children, &tags)?;
+            .create_children(supertable.oid, &names, &tags)?;
     }
     tell_immediate(session, "CREATE TABLE");
     Ok("CREATE TABLE".into())

@@ -3,7 +3,7 @@
 use taospg_catalog::TableKind;
 
 use super::cursor::{Cursor, SourceExpr};
-use super::lexer::{TokenKind, character_at};
+use super::lexer::TokenKind;
 use super::types::{self, ColumnType};
 use super::{Command, TableName};
 use crate::{ErrorKind, QueryError};
@@ -267,9 +267,7 @@ fn declared_by_key(
         None => match times.next() {
             Some(time) => time.name.clone(),
             None => {
-                let character = columns
-                    .first()
-                    .map_or(character_at(cursor.text(), cursor.byte()), |column| column.character);
+                let character = columns.first().map_or(cursor.character(), |column| column.character);
                 let error = refused(character, "a table needs a timestamp column");
                 return Err(error.with_hint("rows are identified by their time: add a column such as ts timestamptz"));
             }
@@ -318,7 +316,7 @@ fn parse_column_or_constraint(cursor: &mut Cursor<'_>, parts: &mut TableParts) -
             ));
         }
         parts.key = Some(cursor.list(|cursor| {
-            let character = character_at(cursor.text(), cursor.byte());
+            let character = cursor.character();
             Ok((cursor.name()?, character))
         })?);
         return Ok(());
@@ -339,7 +337,7 @@ fn parse_column_or_constraint(cursor: &mut Cursor<'_>, parts: &mut TableParts) -
 
 /// `name type [NOT NULL] [DEFAULT x] …`
 pub(super) fn parse_column(cursor: &mut Cursor<'_>) -> Result<ColumnDefinition, QueryError> {
-    let character = character_at(cursor.text(), cursor.byte());
+    let character = cursor.character();
     let name = cursor.name()?;
     let column_type = types::parse(cursor)?;
     let mut column = ColumnDefinition {
@@ -398,7 +396,7 @@ fn parse_storage_parameters(
                 .with_hint("the one parameter is tags = 'a, b'"));
         }
         cursor.expect_symbol("=")?;
-        let character = character_at(cursor.text(), cursor.byte());
+        let character = cursor.character();
         let list = cursor.string()?;
         let names =
             list.split(',').map(
@@ -431,7 +429,7 @@ fn parse_child(cursor: &mut Cursor<'_>, if_not_exists: bool, name: TableName) ->
     let supertable = cursor.table_name()?;
     let tags = match cursor.at_symbol("(") {
         true => Some(cursor.list(|cursor| {
-            let character = character_at(cursor.text(), cursor.byte());
+            let character = cursor.character();
             Ok((cursor.name()?, character))
         })?),
         false => None,

@@ -1,5 +1,7 @@
 //! Reads a statement token by token, with errors worded and placed as PostgreSQL's.
 
+use std::cell::Cell;
+
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -14,6 +16,8 @@ pub(crate) struct Cursor<'a> {
     /// The last one is the end.
     tokens: Vec<Token<'a>>,
     at: usize,
+    /// A byte whose character was asked for, and the characters before it: long statements ask again and again, further on each time.
+    counted: Cell<(usize, usize)>,
 }
 
 impl<'a> Cursor<'a> {
@@ -26,7 +30,12 @@ impl<'a> Cursor<'a> {
             let done = token.kind == TokenKind::End;
             tokens.push(token);
             if done {
-                return Ok(Cursor { text, tokens, at: 0 });
+                return Ok(Cursor {
+                    text,
+                    tokens,
+                    at: 0,
+                    counted: Cell::new((0, 0)),
+                });
             }
         }
     }
@@ -133,6 +142,18 @@ impl<'a> Cursor<'a> {
         syntax_error_at(self.text, self.peek())
     }
 
+    /// The number, from 1, of the character that the next token begins with.
+    pub fn character(&self) -> usize {
+        let byte = self.byte();
+        let (from, before) = match self.counted.get() {
+            counted if counted.0 <= byte => counted,
+            _ => (0, 0),
+        };
+        let characters = before + self.text[from..byte].chars().count();
+        self.counted.set((byte, characters));
+        characters + 1
+    }
+
     /// An error that points at a byte of the statement.
     pub fn error_at(&self, byte: usize, kind: ErrorKind, message: impl Into<String>) -> QueryError {
         QueryError::new(kind, message).with_position(character_at(self.text, byte))
@@ -153,7 +174,7 @@ impl<'a> Cursor<'a> {
 
     /// `meters`, `public.meters`, `power.meters`, `power.public.meters`.
     pub fn table_name(&mut self) -> Result<TableName, QueryError> {
-        let character = character_at(self.text, self.byte());
+        let character = self.character();
         let mut parts = vec![self.name()?];
         while parts.len() < 3 && self.take_symbol(".") {
             parts.push(self.name()?);

@@ -249,6 +249,25 @@ async fn rows_for_a_table_that_was_dropped_are_refused_at_commit() {
 }
 
 #[tokio::test]
+async fn everything_is_there_after_a_restart() {
+    let server = Server::start();
+    let mut client = server.connect();
+    meters(&mut client).await;
+    client
+        .ok("DELETE FROM d1 WHERE voltage = 221; UPDATE d2 SET voltage = 0")
+        .await;
+    drop(client);
+    let server = server.restart().await;
+    let mut client = server.connect();
+    assert_eq!(client.ok("SELECT count(*), sum(voltage) FROM meters").await, "7|665");
+    client.ok("CHECKPOINT; VACUUM").await;
+    drop(client);
+    let server = server.restart().await;
+    let mut client = server.connect();
+    assert_eq!(client.ok("SELECT count(*), sum(voltage) FROM meters").await, "7|665");
+}
+
+#[tokio::test]
 async fn copy_goes_in_and_out() {
     let server = Server::start();
     let mut client = server.connect();
