@@ -65,6 +65,14 @@ fn column_list() -> String {
 }
 
 impl Path {
+    /// Rows that are loaded on this way where COPY text loads `most`.
+    fn rows(self, most: usize, arguments: &Arguments) -> usize {
+        match self {
+            Path::CopyText => most,
+            _ => arguments.few_rows,
+        }
+    }
+
     /// The units of work: each is sent and answered as a whole.
     fn encode(self, rows: &mut Generator, count: usize) -> Vec<Vec<u8>> {
         let unit_rows = match self {
@@ -241,7 +249,7 @@ async fn verify(target: &Target, database: &str, rows: usize) -> Result<()> {
 }
 
 /// Median seconds of five runs after one that warms up.
-async fn seconds(target: &Target, database: &str, query: &str) -> Result<f64> {
+async fn median_seconds(target: &Target, database: &str, query: &str) -> Result<f64> {
     let mut wire = Wire::connect(target.port, target.user, database).await?;
     wire.query(query).await?;
     let mut times = Vec::new();
@@ -296,65 +304,83 @@ async fn main() -> Result<()> {
     outcome
 }
 
+/// One server at a time, so that what one still does in the background is not on the other's bill.
 async fn run(arguments: &Arguments, work: &std::path::Path) -> Result<()> {
-    let taospg = Target::taospg(&arguments.server, work.join("taospg"))?;
     println!(
         "{} hosts, {} connections, ten metrics a row; fsync before acknowledgement\n",
         arguments.hosts, arguments.connections
     );
-    println!("| way in | rows | Taospg rows/s | PostgreSQL rows/s | ratio |\n|---|---|---|---|---|");
-    let postgres = if arguments.no_postgres {
-        None
-    } else {
-        Target::postgres(work.join("postgres"))?
+    let taospg = Target::taospg(&arguments.server, work.join("taospg"))?;
+    let ours = measure(&taospg, arguments, arguments.rows).await?;
+    let resident = taospg.resident_bytes() / 1_000_000;
+    drop(taospg);
+    let postgres = match arguments.no_postgres {
+        true => None,
+        false => Target::postgres(work.join("postgres"))?,
     };
+    let theirs = match &postgres {
+        Some(postgres) => Some(measure(postgres, arguments, arguments.few_rows).await?),
+        None => None,
+    };
+
+    println!("| way in | rows | Taospg rows/s | PostgreSQL rows/s | ratio |\n|---|---|---|---|---|");
     for (number, (path, name)) in PATHS.into_iter().enumerate() {
-        let rows = if path == Path::CopyText {
-            arguments.rows
-        } else {
-            arguments.few_rows
-        };
-        let ours = load(&taospg, path, &format!("load_{number}"), arguments, rows).await?;
-        let theirs = match &postgres {
-            Some(postgres) => {
-                Some(load(postgres, path, &format!("load_{number}"), arguments, arguments.few_rows).await?)
+        let ours = ours.rows_per_second[number];
+        let beside = match &theirs {
+            Some(theirs) => {
+                let theirs = theirs.rows_per_second[number];
+                format!("{theirs:.0} | {:.1}x", ours / theirs)
             }
-            None => None,
+            None => "not measured | ".into(),
         };
         println!(
-            "| {name} | {rows} | {ours:.0} | {} |",
-            beside(theirs, |theirs| ours / theirs, 0)
+            "| {name} | {} | {ours:.0} | {beside} |",
+            path.rows(arguments.rows, arguments)
         );
-        if path == Path::CopyText {
-            settle(&taospg, arguments, rows).await?;
-        }
     }
     println!(
-        "\n| question | Taospg ms | PostgreSQL ms ({} rows) |\n|---|---|---|",
-        arguments.few_rows
+        "\n| question | Taospg ms ({} rows) | PostgreSQL ms ({} rows) |\n|---|---|---|",
+        arguments.rows, arguments.few_rows
     );
-    for (name, query) in queries() {
-        let ours = seconds(&taospg, "load_0", &query).await?;
-        let theirs = match &postgres {
-            Some(postgres) => format!("{:.2}", seconds(postgres, "load_0", &query).await? * 1e3),
-            None => "not installed".into(),
+    for (number, (name, _)) in queries().into_iter().enumerate() {
+        let ours = ours.seconds[number];
+        let beside = match &theirs {
+            Some(theirs) => format!("{:.2}", theirs.seconds[number] * 1e3),
+            None => "not measured".into(),
         };
         let rate = arguments.rows as f64 / ours / 1e6;
-        println!("| {name} | {:.2} ({rate:.1} M rows/s) | {theirs} |", ours * 1e3);
+        println!("| {name} | {:.2} ({rate:.1} M rows/s) | {beside} |", ours * 1e3);
     }
-    println!(
-        "\nresident memory at the end: {} MB",
-        taospg.resident_bytes() / 1_000_000
-    );
+    println!("\nresident memory at the end: {resident} MB");
     Ok(())
 }
 
-/// A figure beside ours with its ratio, or that there is none.
-fn beside(theirs: Option<f64>, ratio: impl FnOnce(f64) -> f64, digits: usize) -> String {
-    match theirs {
-        Some(theirs) => format!("{theirs:.digits$} | {:.1}x", ratio(theirs)),
-        None => "not installed | ".into(),
+/// What was measured of one server, in the order of `PATHS` and of `queries`.
+struct Figures {
+    rows_per_second: Vec<f64>,
+    seconds: Vec<f64>,
+}
+
+/// Loads on every way, COPY text with `rows`, and asks every question of what that loaded.
+async fn measure(target: &Target, arguments: &Arguments, rows: usize) -> Result<Figures> {
+    let mut rows_per_second = Vec::new();
+    for (number, (path, name)) in PATHS.into_iter().enumerate() {
+        let rows = path.rows(rows, arguments);
+        eprintln!("{}: {name}, {rows} rows", target.name);
+        rows_per_second.push(load(target, path, &format!("load_{number}"), arguments, rows).await?);
+        if path == Path::CopyText && target.name == "Taospg" {
+            settle(target, arguments, rows).await?;
+        }
     }
+    let mut seconds = Vec::new();
+    for (name, query) in queries() {
+        eprintln!("{}: {name}", target.name);
+        seconds.push(median_seconds(target, "load_0", &query).await?);
+    }
+    Ok(Figures {
+        rows_per_second,
+        seconds,
+    })
 }
 
 /// Flushes and compacts, then says what a row costs on disk.
