@@ -203,6 +203,10 @@ impl From<StorageError> for QueryError {
             StorageError::Poisoned { .. } | StorageError::Io { .. } => ErrorKind::IoError,
             StorageError::NoVnode { .. } => ErrorKind::UndefinedObject,
         };
-        QueryError::new(kind, error.to_string())
+        let told = QueryError::new(kind, error.to_string());
+        match kind {
+            ErrorKind::DiskFull => told.with_hint("DELETE, DROP TABLE and a shorter KEEP still work, and make room"),
+            _ => told,
+        }
     }
 }

@@ -17,6 +17,7 @@ pub mod error;
 pub mod ids;
 pub mod io;
 pub mod scan;
+mod space;
 pub mod storage;
 pub mod store;
 mod vnode;

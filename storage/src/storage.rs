@@ -219,6 +219,13 @@ impl Storage {
         if writes_rows && self.shared.is_overloaded() {
             self.wait_for_room(changes[0].0.id).await?;
         }
+        if writes_rows {
+            changes
+                .iter()
+                .try_for_each(|(_, steps)| self.shared.take_space(steps))
+                // Rows take less room in files than in memory and in the log.
+                .inspect_err(|_| self.flush_largest())?;
+        }
         if changes.len() > 1 {
             let number = self.next_transaction.fetch_add(1, Ordering::Relaxed);
             return commit_jointly(&self.joint, number, changes).await;

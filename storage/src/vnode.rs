@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::io::Io;
+use crate::space::Space;
 use crate::store::VnodeStore;
 use crate::wal::{Kind, Pending, encode_changes};
 use crate::{Change, Committed, Conflict, Durability, StorageError, StorageOptions, VnodeId, VnodeOptions};
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub background: Background,
     /// Bytes of all memtables, frozen ones included.
     pub memory_bytes: AtomicUsize,
+    pub space: Space,
     /// Told whenever `memory_bytes` went down.
     pub room: Notify,
     poisoned: Mutex<Poisoned>,
@@ -62,6 +64,7 @@ impl Shared {
             options,
             background: Background::default(),
             memory_bytes: AtomicUsize::new(0),
+            space: Space::default(),
             room: Notify::new(),
             poisoned: Mutex::default(),
         }
@@ -95,6 +98,17 @@ impl Shared {
         if let Some(tell) = tell {
             tell(vnode);
         }
+    }
+
+    /// Whether the disk has room for the rows among these; see [`Space`].
+    pub fn take_space(&self, changes: &[Change]) -> Result<(), StorageError> {
+        let bytes = changes.iter().map(|change| match change {
+            Change::Rows(rows) => rows.memory_bytes(),
+            Change::Delete { .. } | Change::DropFamily(_) => 0,
+        });
+        let memtables = self.memory_bytes.load(Ordering::Relaxed);
+        self.space
+            .take(&*self.io, &self.options.data_dir, memtables, bytes.sum())
     }
 
     /// Whether the memtables hold all that they may.

@@ -477,6 +477,26 @@ async fn a_full_disk_refuses_writes_answers_reads_and_recovers_by_itself() {
 }
 
 #[tokio::test]
+async fn a_disk_that_is_too_full_for_rows_has_room_for_the_cure() {
+    let (io, storage) = fresh(1);
+    storage
+        .commit(one(1, rows(&[(0, 1, 1)], Conflict::ByVnode)))
+        .await
+        .unwrap();
+    io.set_capacity(io.used_bytes() + (32 << 20));
+    // The first few megabytes pass: they were asked for before.
+    let wide: Vec<(u32, i64, i64)> = (0..1_000_000).map(|series| (series, 5, 1)).collect();
+    let error = storage
+        .commit(one(1, rows(&wide, Conflict::ByVnode)))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StorageError::Full { .. }), "{error}");
+    storage.commit(one(1, Change::DropFamily(FAMILY))).await.unwrap();
+    storage.flush(&[VnodeId(1)]).await.unwrap();
+    assert!(scan(&storage, 1).is_empty());
+}
+
+#[tokio::test]
 async fn a_failed_sync_acknowledges_nothing_and_says_so() {
     let (io, storage) = fresh(2);
     storage.commit(across(&[1], 0, 1, 1)).await.unwrap();
