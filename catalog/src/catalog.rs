@@ -13,7 +13,7 @@ use crate::hash::place;
 use crate::image::{DatabaseImage, Image, child_ref};
 use crate::store::Store;
 use crate::values::DerivedName;
-use crate::{CatalogError, Children, Column, DatabaseOptions, Table, TableKind, load};
+use crate::{CatalogError, Children, Column, DatabaseOptions, Roles, Table, TableKind, load};
 
 /// Where a table's rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -83,17 +83,23 @@ pub struct Catalog {
     pub(crate) writer: Mutex<Writer>,
     pub(crate) image: RwLock<Image>,
     pub(crate) version: AtomicU64,
+    /// Replaced as a whole by the writer; held for the copying of an Arc.
+    pub(crate) roles: RwLock<Arc<Roles>>,
+    /// That of `roles`, to be asked without a lock.
+    pub(crate) roles_version: AtomicU64,
 }
 
 impl Catalog {
     /// Opens or makes the catalog in `directory`.
     pub fn open(directory: &Path) -> Result<Catalog, CatalogError> {
-        let (writer, image) = load::load(Store::open(directory)?)?;
+        let (writer, image, roles) = load::load(Store::open(directory)?)?;
         let version = AtomicU64::new(writer.meta.version);
         Ok(Catalog {
             writer: Mutex::new(writer),
             image: RwLock::new(image),
             version,
+            roles_version: AtomicU64::new(roles.version),
+            roles: RwLock::new(Arc::new(roles)),
         })
     }
 

@@ -1,4 +1,5 @@
-//! What exists: databases, supertables, child tables, plain tables and tags, and which vnode holds which series.
+//! What exists: databases, supertables, child tables, plain tables and tags, and which vnode holds which series; who there is and what
+//! each may do.
 //!
 //! Kept in RocksDB, written with synced batches; all reads are served from an image in memory. The catalog has never heard of a
 //! data file.
@@ -21,6 +22,7 @@ mod names;
 pub mod options;
 mod reclaim;
 mod record;
+pub mod roles;
 mod rules;
 pub mod schema;
 pub mod sql_type;
@@ -30,8 +32,10 @@ mod tests;
 mod values;
 
 pub use catalog::{Catalog, ChildRef, Database, NameReader, NewChild, NewTable, Relation, SeriesRef};
+pub use change::RolesDraft;
 pub use children::{CHUNK_ROWS, ChildChunk, Children, Chunks};
 pub use error::CatalogError;
 pub use options::{DatabaseOptions, Precision, UpdateMode};
+pub use roles::{Access, Grant, Membership, Privileges, Role, Roles, Verifier};
 pub use schema::{Column, Table, TableChange, TableKind};
 pub use sql_type::SqlType;

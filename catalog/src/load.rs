@@ -10,16 +10,21 @@ use crate::change::{ChunkRecords, Writer};
 use crate::children::CHUNK_ROWS;
 use crate::image::{DatabaseImage, Image};
 use crate::names::{NameIndex, Named};
+use crate::roles::FIRST_ROLE;
 use crate::rules;
-use crate::store::{FORMAT, Meta, Store, corrupt_record, family};
-use crate::{CatalogError, ChildChunk, Database, Table, reclaim, record};
+use crate::store::{FIRST_OID, FORMAT, FORMAT_OLDEST, Meta, Store, corrupt_record, family};
+use crate::{Access, CatalogError, ChildChunk, Database, Role, Roles, Table, reclaim, record};
 
-pub(crate) fn load(store: Store) -> Result<(Writer, Image), CatalogError> {
-    let meta = store.meta()?.unwrap_or_default();
-    if meta.format != FORMAT {
-        let problem = format!("is of format {}, this version knows format {FORMAT}", meta.format);
+pub(crate) fn load(store: Store) -> Result<(Writer, Image, Roles), CatalogError> {
+    let mut meta = store.meta()?.unwrap_or_default();
+    if !(FORMAT_OLDEST..=FORMAT).contains(&meta.format) {
+        let problem = format!(
+            "is of format {}, this version knows formats {FORMAT_OLDEST} to {FORMAT}",
+            meta.format
+        );
         return Err(corrupt_record(family::META, &[], problem));
     }
+    meta.format = FORMAT; // written with the next change
     let mut image = Image::default();
     load_databases(&store, &meta, &mut image)?;
     let next_series = load_next_series(&store, &image)?;
@@ -30,6 +35,7 @@ pub(crate) fn load(store: Store) -> Result<(Writer, Image), CatalogError> {
         next_series: &next_series,
     }
     .load(&mut image)?;
+    let roles = load_roles(&store, &meta)?;
     reclaim::slots(&store, &mut image, &mut records)?;
     Ok((
         Writer {
@@ -39,7 +45,50 @@ pub(crate) fn load(store: Store) -> Result<(Writer, Image), CatalogError> {
             records,
         },
         image,
+        roles,
     ))
+}
+
+fn load_roles(store: &Store, meta: &Meta) -> Result<Roles, CatalogError> {
+    let mut roles = Roles::default();
+    store.scan_json(family::ROLE, |oid, role: Role| {
+        let corrupt = |problem: &str| Err(corrupt_record(family::ROLE, &[oid], problem));
+        if role.oid != oid || (oid != FIRST_ROLE && !(FIRST_OID..meta.next_oid).contains(&oid)) {
+            return corrupt("has an oid that was never given");
+        }
+        rules::check_role_name(&role.name).or_else(|error| corrupt(&error.to_string()))?;
+        if roles.named(&role.name).is_some_and(|other| other.oid != oid) {
+            return corrupt("has the name of another");
+        }
+        roles.put(role);
+        Ok(())
+    })?;
+    let members: Vec<Arc<Role>> = roles.all().cloned().collect();
+    for role in members {
+        if role
+            .member_of
+            .iter()
+            .any(|membership| roles.role(membership.role).is_none())
+        {
+            return Err(corrupt_record(
+                family::ROLE,
+                &[role.oid],
+                "is a member of a role that does not exist",
+            ));
+        }
+    }
+    store.scan_json(family::ACCESS, |oid, access: Access| {
+        let corrupt = |problem: &str| Err(corrupt_record(family::ACCESS, &[oid], problem));
+        if access.oid != oid || oid >= meta.next_oid {
+            return corrupt("has an oid that was never given");
+        }
+        if roles.role(access.owner).is_none() {
+            return corrupt("has an owner that does not exist");
+        }
+        roles.put_access(access);
+        Ok(())
+    })?;
+    Ok(roles)
 }
 
 fn load_databases(store: &Store, meta: &Meta, image: &mut Image) -> Result<(), CatalogError> {

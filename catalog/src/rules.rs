@@ -41,6 +41,10 @@ pub(crate) fn check_database_name(name: &str) -> Result<(), CatalogError> {
     check_bytes("database", name, NAME_BYTES_MAX)
 }
 
+pub(crate) fn check_role_name(name: &str) -> Result<(), CatalogError> {
+    check_bytes("role", name, NAME_BYTES_MAX)
+}
+
 pub(crate) fn check_table_name(name: &str) -> Result<(), CatalogError> {
     check_bytes("table", name, TABLE_NAME_BYTES_MAX)
 }

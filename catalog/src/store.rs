@@ -13,7 +13,7 @@ use rocksdb::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{CatalogError, Database, Table};
+use crate::{Access, CatalogError, Database, Role, Table};
 
 /// Changes wait here until they are written to a file. The catalog is small and idles: 4 MiB hold thousands of definitions.
 const WRITE_BUFFER_BYTES: usize = 4 << 20;
@@ -39,6 +39,9 @@ pub(crate) mod family {
     pub const CHILDREN: u8 = b'C';
     /// One child, as it was changed later.
     pub const OVERRIDE: u8 = b'O';
+    pub const ROLE: u8 = b'R';
+    /// Owner and grants of a database or table.
+    pub const ACCESS: u8 = b'G';
 }
 
 /// Counters of the whole catalog; what they have passed is never given again.
@@ -52,8 +55,10 @@ pub(crate) struct Meta {
 }
 
 /// PostgreSQL gives lower OIDs to its own objects; clients rely on that.
-const FIRST_OID: u32 = 16_384;
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FIRST_OID: u32 = 16_384;
+/// Format 1 knew no roles: a server of that time would let everybody in.
+pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT_OLDEST: u32 = 1;
 
 impl Default for Meta {
     fn default() -> Self {
@@ -137,6 +142,22 @@ impl Batch {
 
     pub fn delete_override(&mut self, table: u32, slot: u32) {
         self.writes.delete(key(family::OVERRIDE, &[table, slot]));
+    }
+
+    pub fn put_role(&mut self, role: &Role) -> Result<(), CatalogError> {
+        self.put_json(key(family::ROLE, &[role.oid]), role)
+    }
+
+    pub fn delete_role(&mut self, oid: u32) {
+        self.writes.delete(key(family::ROLE, &[oid]));
+    }
+
+    pub fn put_access(&mut self, access: &Access) -> Result<(), CatalogError> {
+        self.put_json(key(family::ACCESS, &[access.oid]), access)
+    }
+
+    pub fn delete_access(&mut self, oid: u32) {
+        self.writes.delete(key(family::ACCESS, &[oid]));
     }
 
     fn put_json(&mut self, key: Vec<u8>, value: &impl Serialize) -> Result<(), CatalogError> {
@@ -301,6 +322,8 @@ fn describe(key: &[u8]) -> String {
         family::NEXT_SERIES => "next series of vnode",
         family::CHILDREN => "children",
         family::OVERRIDE => "changed child",
+        family::ROLE => "role",
+        family::ACCESS => "access to",
         _ => return format!("{key:02x?}"),
     };
     let (words, _) = ids.as_chunks::<4>();

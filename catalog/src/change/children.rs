@@ -42,17 +42,19 @@ impl Catalog {
 
     pub fn drop_children(&self, supertable_oid: u32, slots: &[u32]) -> Result<(), CatalogError> {
         let mut writer = self.writer.lock();
-        let (edits, names) = {
+        let (edits, names, oids) = {
             let image = self.image.read_recursive();
             let (database, table) = image.supertable(supertable_oid)?;
             let mut edits = Edits::new(&table.table, database.database.options.precision);
             let mut names = Vec::new();
+            let mut oids = Vec::new();
             for (chunk, children) in by_chunk(table, slots)? {
                 let before = &table.chunks[chunk];
+                oids.extend(children.iter().map(|child| before.oids[child.row]));
                 names.extend(children.iter().map(|child| before.name(child.row).to_owned()));
                 edits.drop(chunk, children, before);
             }
-            (edits, names)
+            (edits, names, oids)
         };
         if names.is_empty() {
             return Ok(());
@@ -61,7 +63,11 @@ impl Catalog {
         meta.version += 1;
         let mut batch = Batch::default();
         batch.put_meta(&meta)?;
+        let roles = self.forget_access(&mut batch, &oids);
         let done = edits.commit(&mut writer, batch)?;
+        if let Some(roles) = roles {
+            self.show_roles(roles);
+        }
         done.show(self);
         let mut image = self.image.write();
         if let Some(database) = image.database_of_table_mut(supertable_oid) {

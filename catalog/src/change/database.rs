@@ -4,12 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::image::DatabaseImage;
+use crate::roles::FIRST_ROLE;
 use crate::rules;
 use crate::store::Batch;
 use crate::{Catalog, CatalogError, Database, DatabaseOptions};
 
 impl Catalog {
+    /// A database of the first superuser.
     pub fn create_database(&self, name: &str, options: DatabaseOptions) -> Result<Arc<Database>, CatalogError> {
+        self.create_database_of(FIRST_ROLE, name, options)
+    }
+
+    pub fn create_database_of(
+        &self,
+        owner: u32,
+        name: &str,
+        options: DatabaseOptions,
+    ) -> Result<Arc<Database>, CatalogError> {
         rules::check_database_name(name)?;
         rules::check_options(&options)?;
         let mut writer = self.writer.lock();
@@ -30,7 +41,11 @@ impl Catalog {
         for vnode in &database.vnodes {
             batch.put_next_series(*vnode, 0);
         }
+        let roles = self.put_owner(&mut batch, oid, owner)?;
         writer.store.commit(batch)?;
+        if let Some(roles) = roles {
+            self.show_roles(roles);
+        }
         writer
             .next_series
             .extend(database.vnodes.iter().map(|vnode| (*vnode, 0)));
@@ -86,7 +101,12 @@ impl Catalog {
         for table in &tables {
             batch.delete_table(*table);
         }
+        let with_database = [tables.as_slice(), &[database.oid]].concat();
+        let roles = self.forget_access(&mut batch, &with_database);
         writer.store.commit(batch)?;
+        if let Some(roles) = roles {
+            self.show_roles(roles);
+        }
         for table in &tables {
             writer.records.remove(table);
         }

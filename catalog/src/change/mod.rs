@@ -10,7 +10,10 @@
 mod children;
 mod create;
 mod database;
+mod role;
 mod table;
+
+pub use role::RolesDraft;
 
 use std::collections::BTreeSet;
 

@@ -7,12 +7,18 @@ use super::SeriesGiver;
 use crate::catalog::NewTable;
 use crate::image::{TableImage, table_named};
 use crate::names::NameIndex;
+use crate::roles::FIRST_ROLE;
 use crate::rules::{self, ATTNUM_MAX};
 use crate::store::Batch;
 use crate::{Catalog, CatalogError, ChildChunk, Column, SqlType, Table, TableChange, TableKind};
 
 impl Catalog {
+    /// A table of the first superuser.
     pub fn create_table(&self, database_oid: u32, table: NewTable) -> Result<Arc<Table>, CatalogError> {
+        self.create_table_of(FIRST_ROLE, database_oid, table)
+    }
+
+    pub fn create_table_of(&self, owner: u32, database_oid: u32, table: NewTable) -> Result<Arc<Table>, CatalogError> {
         let mut writer = self.writer.lock();
         let database = {
             let image = self.image.read_recursive();
@@ -43,7 +49,11 @@ impl Catalog {
         }
         batch.put_meta(&meta)?;
         batch.put_table(&table)?;
+        let roles = self.put_owner(&mut batch, table.oid, owner)?;
         writer.store.commit(batch)?;
+        if let Some(roles) = roles {
+            self.show_roles(roles);
+        }
         if let Some(series) = table.series {
             writer.next_series.insert(series.vnode, series.series + 1);
         }
@@ -121,7 +131,11 @@ impl Catalog {
         let mut batch = Batch::default();
         batch.put_meta(&meta)?;
         batch.delete_table(oid);
+        let roles = self.forget_access(&mut batch, &[oid]);
         writer.store.commit(batch)?;
+        if let Some(roles) = roles {
+            self.show_roles(roles);
+        }
         writer.records.remove(&oid);
         let mut image = self.image.write();
         let gone = image.database_of_table_mut(oid).and_then(|database| {

@@ -4,6 +4,7 @@ mod behaviour;
 mod children;
 mod damage;
 mod model;
+mod roles;
 
 use std::path::Path;
 use std::sync::Arc;
