@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use taospg_catalog::roles::FIRST_ROLE;
 use taospg_catalog::{Catalog, Database, DatabaseOptions};
 use taospg_storage::io::{Io, RealIo};
 use taospg_storage::{Storage, StorageOptions, VnodeId};
@@ -67,6 +68,8 @@ pub struct ConnectRequest {
 pub struct SessionEntry {
     pub process_id: i32,
     pub user: String,
+    /// OID of the role that logged in.
+    pub role: u32,
     pub client_address: String,
     pub connected: SystemTime,
     /// Tells two sessions of one process id apart.
@@ -191,7 +194,7 @@ impl Engine {
         });
         engine.reconcile()?;
         if engine.catalog.databases().is_empty() {
-            engine.create_database(FIRST_DATABASE, engine.options.database_defaults.clone())?;
+            engine.create_database(FIRST_ROLE, FIRST_DATABASE, engine.options.database_defaults.clone())?;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let task = runtime.spawn(retain(Arc::downgrade(&engine), engine.closing.subscribe()));
@@ -205,11 +208,14 @@ impl Engine {
             let message = format!("database \"{}\" does not exist", request.database);
             return Err(QueryError::new(ErrorKind::InvalidCatalogName, message));
         };
-        let settings = startup_settings(&request)?;
+        let role = self.role_to_log_in(&request.user)?;
+        self.check_connect(&role, &database)?;
+        let settings = startup_settings(&request, &role)?;
         let now = SystemTime::now();
         let entry = Arc::new(SessionEntry {
             process_id: request.process_id,
             user: request.user,
+            role: role.oid,
             client_address: request.client_address,
             connected: now,
             number: self.next_session.fetch_add(1, Ordering::Relaxed),
@@ -222,7 +228,14 @@ impl Engine {
                 state: SessionState::Idle,
             }),
         });
-        self.sessions.lock().insert(entry.number, entry.clone());
+        let mut sessions = self.sessions.lock();
+        let of_role = sessions.values().filter(|other| other.role == role.oid).count();
+        if usize::try_from(role.connection_limit).is_ok_and(|limit| of_role >= limit) && !role.superuser {
+            let message = format!("too many connections for role \"{}\"", role.name);
+            return Err(QueryError::new(ErrorKind::TooManyConnections, message));
+        }
+        sessions.insert(entry.number, entry.clone());
+        drop(sessions);
         Ok(Session::new(self.clone(), entry, &database, settings))
     }
 
@@ -277,8 +290,13 @@ impl Engine {
     }
 
     /// The catalog first: a crash in between leaves vnodes to be made at the next start.
-    pub(crate) fn create_database(&self, name: &str, options: DatabaseOptions) -> Result<Arc<Database>, QueryError> {
-        let database = self.catalog.create_database(name, options)?;
+    pub(crate) fn create_database(
+        &self,
+        owner: u32,
+        name: &str,
+        options: DatabaseOptions,
+    ) -> Result<Arc<Database>, QueryError> {
+        let database = self.catalog.create_database_of(owner, name, options)?;
         self.create_vnodes(&database)?;
         Ok(database)
     }

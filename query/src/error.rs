@@ -26,7 +26,9 @@ pub enum ErrorKind {
     DivisionByZero,
     DuplicateColumn,
     DuplicateCursor,
+    DependentObjectsExist,
     DuplicateDatabase,
+    DuplicateObject,
     DuplicatePreparedStatement,
     DuplicateTable,
     FeatureNotSupported,
@@ -36,10 +38,14 @@ pub enum ErrorKind {
     InsufficientPrivilege,
     InternalError,
     InvalidBinaryRepresentation,
+    /// 28000
+    InvalidAuthorization,
     InvalidCatalogName,
     InvalidColumnReference,
     InvalidCursorName,
     InvalidDatetimeFormat,
+    /// 0LP01
+    InvalidGrantOperation,
     InvalidName,
     InvalidParameterValue,
     InvalidSavepoint,
@@ -59,6 +65,8 @@ pub enum ErrorKind {
     ProtocolViolation,
     QueryCanceled,
     ReadOnlyTransaction,
+    /// 42939
+    ReservedName,
     /// 40001
     SerializationFailure,
     StatementTooComplex,
@@ -178,6 +186,7 @@ impl From<CatalogError> for QueryError {
             } => ErrorKind::UndefinedColumn,
             CatalogError::NotFound { .. } => ErrorKind::UndefinedTable,
             CatalogError::Exists { what: "database", .. } => ErrorKind::DuplicateDatabase,
+            CatalogError::Exists { what: "role", .. } => ErrorKind::DuplicateObject,
             CatalogError::Exists {
                 what: "column" | "tag", ..
             } => ErrorKind::DuplicateColumn,

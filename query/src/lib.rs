@@ -4,11 +4,12 @@
 //! messages; it knows PostgreSQL's types, because columns and parameters have them.
 //!
 //! ```text
-//! text --statement--> Statement --session--> ddl | settings | transaction | ingest | plan
+//! text --statement--> Statement --session--> ddl | settings | transaction | ingest | plan      each asks access/ whether it may
 //!                                                                             |        |
 //!                                                          changes to vnodes <-+        +-> record batches
 //! ```
 
+pub mod access;
 mod copy_out;
 mod ddl;
 mod engine;

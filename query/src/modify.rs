@@ -19,7 +19,7 @@ use arrow::datatypes::{Int64Type, UInt32Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 use futures::StreamExt;
-use taospg_catalog::{Column, SqlType, TableKind};
+use taospg_catalog::{Column, Privileges, SqlType, TableKind};
 use taospg_storage::{Change, ColumnId, Conflict, FamilyId, Rows, SeriesId, SeriesSet, TimeRange, VnodeId};
 
 use crate::copy_out::{select_in, template};
@@ -138,6 +138,7 @@ impl PreparedModification {
     /// Holds the changes; answers with the command tag.
     pub async fn execute(&self, session: &mut Session, parameters: &[Parameter]) -> Result<String, QueryError> {
         let found = find(session, &self.name)?;
+        session.may_with(&found, &self.name.name, self.needs())?;
         match &self.action {
             Action::Delete => {
                 let (rows, changes) = self.deletions(session, &found, parameters).await?;
@@ -153,6 +154,25 @@ impl PreparedModification {
                 let tables = self.set_tags(session, &found, assignments, parameters).await?;
                 Ok(format!("UPDATE {tables}"))
             }
+        }
+    }
+
+    /// To look at rows for a condition or for their values is to read them.
+    fn needs(&self) -> Privileges {
+        let reads = |assignments: &[(String, ast::Expr)]| {
+            let mut values = assignments.iter();
+            self.selection.is_some()
+                || values.any(|(_, value)| columns_in(value).is_none_or(|columns| !columns.is_empty()))
+        };
+        let (change, reads) = match &self.action {
+            Action::Delete => (Privileges::DELETE, reads(&[])),
+            Action::UpdateColumns(assignments) | Action::UpdateTags(assignments) => {
+                (Privileges::UPDATE, reads(assignments))
+            }
+        };
+        match reads {
+            true => change.with(Privileges::SELECT),
+            false => change,
         }
     }
 

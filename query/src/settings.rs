@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
+use taospg_catalog::Role;
+
+use crate::access::Actor;
 use crate::{ErrorKind, QueryError};
 
 /// `server_version`: a PostgreSQL version that clients can parse, then ours.
@@ -200,7 +203,12 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Choice(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]),
         "Text form of intervals.",
     ),
-    reported("is_superuser", "on", Kind::Fixed, "Whether the user may do everything."),
+    reported(
+        "is_superuser",
+        "on",
+        Kind::Fixed,
+        "Whether the current role may do everything.",
+    ),
     setting("jit", "off", Kind::Boolean, "No effect."),
     setting("lc_collate", "C", Kind::Fixed, "Text is compared by code point."),
     setting(
@@ -250,6 +258,7 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Real { min: 0.0, max: 1e100 },
         "No effect.",
     ),
+    setting("role", "none", Kind::Fixed, "The role of SET ROLE."),
     setting(
         "row_security",
         "on",
@@ -364,6 +373,8 @@ pub struct Settings {
     pub extra_float_digits: i8,
     /// `transaction_read_only`.
     pub read_only: bool,
+    /// SET SESSION AUTHORIZATION and SET ROLE.
+    pub actor: Actor,
     values: Arc<Values>,
     /// What RESET goes back to: the defaults, and what the client set when it connected.
     defaults: Arc<Values>,
@@ -391,6 +402,7 @@ impl Default for Settings {
             bytea_escape: false,
             extra_float_digits: 1,
             read_only: false,
+            actor: Actor::default(),
             values: values.clone(),
             defaults: values,
         };
@@ -401,9 +413,13 @@ impl Default for Settings {
 
 impl Settings {
     /// The settings of a new session. Names that nobody knows are left out silently: they may be meant for other servers.
-    pub fn at_startup(user: &str, wanted: &[(String, String)]) -> Result<Settings, QueryError> {
+    pub fn at_startup(role: &Role, wanted: &[(String, String)]) -> Result<Settings, QueryError> {
         let mut settings = Settings::default();
-        settings.put("session_authorization", user.to_string());
+        let actor = Actor {
+            session: role.oid,
+            current: role.oid,
+        };
+        settings.act_as(actor, &role.name, None, role.superuser);
         for (name, value) in wanted {
             if name.eq_ignore_ascii_case("options") {
                 for (name, value) in command_line_options(value) {
@@ -415,6 +431,24 @@ impl Settings {
         }
         settings.defaults = settings.values.clone();
         Ok(settings)
+    }
+
+    /// Who the session acts as from here on: the session's user, and the role of SET ROLE. RESET ALL leaves it.
+    pub fn act_as(&mut self, actor: Actor, user: &str, role: Option<&str>, superuser: bool) {
+        self.actor = actor;
+        let shown = [
+            ("session_authorization", user),
+            ("role", role.unwrap_or("none")),
+            ("is_superuser", if superuser { "on" } else { "off" }),
+        ];
+        let mut defaults = (*self.defaults).clone();
+        for (name, value) in shown {
+            self.put(name, value.to_string());
+            if let Some(index) = index_of(name) {
+                defaults.named[index] = value.to_string();
+            }
+        }
+        self.defaults = Arc::new(defaults);
     }
 
     /// The value as SHOW gives it.
@@ -886,7 +920,12 @@ mod tests {
                 "-c statement_timeout=3s --search-path=a\\ b".to_string(),
             ),
         ];
-        let mut settings = Settings::at_startup("ann", &wanted).unwrap();
+        let ann = Role {
+            oid: 20_000,
+            ..Role::new("ann")
+        };
+        let mut settings = Settings::at_startup(&ann, &wanted).unwrap();
+        assert_eq!(settings.get("is_superuser").unwrap(), "off");
         assert_eq!(settings.get("session_authorization").unwrap(), "ann");
         assert_eq!(
             (settings.time_zone, settings.statement_timeout_ms),

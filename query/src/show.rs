@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use taospg_catalog::{
-    ChildRef, Children, Column, Database, Precision, Relation, SqlType, Table, TableKind, UpdateMode,
+    ChildRef, Children, Column, Database, Precision, Privileges, Relation, SqlType, Table, TableKind, UpdateMode,
 };
 use taospg_storage::VnodeId;
 
@@ -172,6 +172,9 @@ pub(crate) fn rows(session: &Session, show: &Show) -> Result<RowSet, QueryError>
         Show::Tags(name) => tags(session, name, &mut rows)?,
         Show::CreateTable(name) => {
             let found = find(session, name)?;
+            if found.child().is_some() {
+                session.may_with(&found, &name.name, Privileges::SELECT)?;
+            }
             rows.push([
                 Value::Text(&name.name),
                 Value::Owned(create_statement(session, &found, &name.name)),
@@ -364,6 +367,9 @@ fn tables(
 fn tags(session: &Session, name: &TableName, rows: &mut Rows) -> Result<(), QueryError> {
     let found = find(session, name)?;
     let table = found.table();
+    if found.child().is_some() {
+        session.may_with(&found, &name.name, Privileges::SELECT)?;
+    }
     let values = found.child().map(|child| tag_texts(session, table, child));
     for (index, tag) in table.tags.iter().enumerate() {
         let value = values.as_ref().and_then(|values| values.get(index)?.clone());

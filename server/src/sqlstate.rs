@@ -7,6 +7,7 @@ pub const ADMIN_SHUTDOWN: &str = "57P01";
 pub const FEATURE_NOT_SUPPORTED: &str = "0A000";
 pub const INTERNAL_ERROR: &str = "XX000";
 pub const INVALID_AUTHORIZATION: &str = "28000";
+pub const INVALID_PASSWORD: &str = "28P01";
 pub const PROTOCOL_VIOLATION: &str = "08P01";
 pub const TOO_MANY_CONNECTIONS: &str = "53300";
 
@@ -26,6 +27,11 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::DivisionByZero => "22012",
         ErrorKind::DuplicateColumn => "42701",
         ErrorKind::DuplicateCursor => "42P03",
+        ErrorKind::DependentObjectsExist => "2BP01",
+        ErrorKind::DuplicateObject => "42710",
+        ErrorKind::InvalidAuthorization => INVALID_AUTHORIZATION,
+        ErrorKind::InvalidGrantOperation => "0LP01",
+        ErrorKind::ReservedName => "42939",
         ErrorKind::DuplicateDatabase => "42P04",
         ErrorKind::DuplicatePreparedStatement => "42P05",
         ErrorKind::DuplicateTable => "42P07",

@@ -1,6 +1,6 @@
 //! ALTER TABLE: changes of a definition, and tags of one table.
 
-use taospg_catalog::TableChange;
+use taospg_catalog::{Privileges, TableChange};
 
 use super::table::tag_value;
 use super::{Found, tell_immediate, try_find};
@@ -20,12 +20,23 @@ pub(super) async fn alter(session: &mut Session, alter: &AlterTable) -> Result<S
         let message = format!("relation \"{}\" does not exist", alter.name.name);
         return Err(QueryError::new(ErrorKind::UndefinedTable, message).at_name(&alter.name));
     };
+    let name = &alter.name.name;
+    match is_about_tags(alter) {
+        true => session.may_with(&found, name, Privileges::UPDATE)?,
+        false => session.must_own(&found.thing(name))?,
+    }
     match found.child() {
         Some(_) => alter_child(session, &found, alter).await?,
         None => alter_definition(session, &found, alter)?,
     }
     tell_immediate(session, "ALTER TABLE");
     Ok("ALTER TABLE".into())
+}
+
+/// Whether it only sets tags, which are data and no definition.
+fn is_about_tags(alter: &AlterTable) -> bool {
+    let mut steps = alter.steps.iter();
+    steps.all(|step| matches!(step, AlterTableStep::SetTags(_)))
 }
 
 fn alter_definition(session: &mut Session, found: &Found, alter: &AlterTable) -> Result<(), QueryError> {

@@ -1,9 +1,10 @@
 //! CREATE, ALTER, DROP DATABASE and USE.
 
-use taospg_catalog::{Database, DatabaseOptions};
+use taospg_catalog::{Database, DatabaseOptions, Privileges};
 use taospg_storage::VnodeId;
 
 use super::database_named;
+use crate::access::{Thing, refused};
 use crate::statement::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
 use crate::translate::vnode_options;
 use crate::{ErrorKind, QueryError, Session};
@@ -18,21 +19,33 @@ pub(super) fn create(session: &mut Session, create: &CreateDatabase) -> Result<S
         );
         return Ok("CREATE DATABASE".into());
     }
+    let identity = session.identity();
+    if !identity.superuser && !session.current_role().is_some_and(|role| role.create_database) {
+        return Err(refused("permission denied to create database"));
+    }
+    let mut owner = identity.actor.current;
     let mut options = engine.options().database_defaults.clone();
     for option in &create.options {
         option.apply(&mut options);
+        if let DatabaseOption::Owner(name) = option {
+            owner = owner_named(session, name)?;
+        }
     }
     check(&options)?;
     tell_ignored(session, &create.options);
-    engine.create_database(&create.name, options)?;
+    engine.create_database(owner, &create.name, options)?;
     Ok("CREATE DATABASE".into())
 }
 
 pub(super) async fn alter(session: &mut Session, alter: &AlterDatabase) -> Result<String, QueryError> {
     let engine = session.engine().clone();
     let database = database_named(session, Some(&alter.name))?;
+    session.must_own(&Thing::Database(&database))?;
     let changes = match &alter.change {
         DatabaseChange::Rename(to) => {
+            if !session.identity().superuser && !session.current_role().is_some_and(|role| role.create_database) {
+                return Err(refused("permission denied to rename database"));
+            }
             engine.catalog().rename_database(&alter.name, to)?;
             return Ok("ALTER DATABASE".into());
         }
@@ -79,6 +92,7 @@ pub(super) async fn drop(
         let message = format!("database \"{name}\" does not exist");
         return Err(QueryError::new(ErrorKind::InvalidCatalogName, message));
     };
+    session.must_own(&Thing::Database(&database))?;
     if session.database().is_ok_and(|current| current.oid == database.oid) {
         return Err(QueryError::new(
             ErrorKind::ObjectInUse,
@@ -113,8 +127,23 @@ fn drop_vnodes(session: &Session, gone: &Database) -> Result<(), QueryError> {
 pub(super) fn use_database(session: &mut Session, name: &str) -> Result<String, QueryError> {
     session.refuse_in_block("USE")?;
     let database = database_named(session, Some(name))?;
+    session.may(&Thing::Database(&database), Privileges::CONNECT)?;
     session.use_database(&database);
     Ok("USE".into())
+}
+
+/// The role that a new database is to belong to: one that its maker could act as.
+fn owner_named(session: &Session, name: &str) -> Result<u32, QueryError> {
+    let identity = session.identity();
+    let Some(role) = identity.roles.named(name) else {
+        let message = format!("role \"{name}\" does not exist");
+        return Err(QueryError::new(ErrorKind::UndefinedObject, message));
+    };
+    let could_be = identity.roles.memberships(identity.actor.current, false);
+    match identity.superuser || could_be.contains(&role.oid) {
+        true => Ok(role.oid),
+        false => Err(refused(format!("must be member of role \"{name}\""))),
+    }
 }
 
 /// Rules between options.

@@ -8,9 +8,10 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
-use taospg_catalog::{ChildRef, Database, Relation, Table};
+use taospg_catalog::{ChildRef, Database, Privileges, Relation, Table};
 use taospg_storage::VnodeId;
 
+use crate::access::Thing;
 use crate::statement::{Command, Maintenance, TableName};
 use crate::{ErrorKind, QueryError, Session};
 
@@ -39,7 +40,11 @@ pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<
         Command::Lock(names) => {
             session.refuse_outside_block("LOCK TABLE")?;
             for name in names {
-                find(session, name)?;
+                let found = find(session, name)?;
+                let thing = found.thing(&name.name);
+                if session.identity().privileges(&thing).is_empty() {
+                    session.may(&thing, Privileges::SELECT)?;
+                }
             }
             Ok("LOCK TABLE".into())
         }
@@ -51,7 +56,7 @@ pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<
 }
 
 /// Tells a client inside a block that ROLLBACK will not undo this.
-fn tell_immediate(session: &mut Session, what: &str) {
+pub(crate) fn tell_immediate(session: &mut Session, what: &str) {
     if session.in_block() {
         session.tell(
             "00000",
@@ -132,7 +137,7 @@ pub(crate) fn vnodes_of(database: &Database) -> Vec<VnodeId> {
     database.vnodes.iter().map(|vnode| VnodeId(*vnode)).collect()
 }
 
-fn database_named(session: &Session, name: Option<&str>) -> Result<Arc<Database>, QueryError> {
+pub(crate) fn database_named(session: &Session, name: Option<&str>) -> Result<Arc<Database>, QueryError> {
     let Some(name) = name else {
         return session.database();
     };
@@ -149,17 +154,20 @@ async fn maintain(session: &mut Session, maintenance: &Maintenance) -> Result<St
     let storage = engine.storage();
     match maintenance {
         Maintenance::Checkpoint => {
+            session.must_be_superuser("must be superuser or have privileges of pg_checkpoint to do CHECKPOINT")?;
             storage.flush(&storage.vnodes()).await?;
             Ok("CHECKPOINT".into())
         }
         Maintenance::Flush(name) => {
             let database = database_named(session, name.as_deref())?;
+            session.must_own(&Thing::Database(&database))?;
             storage.flush(&vnodes_of(&database)).await?;
             Ok("FLUSH DATABASE".into())
         }
         Maintenance::Compact(name) => {
             session.refuse_in_block("COMPACT DATABASE")?;
             let database = database_named(session, name.as_deref())?;
+            session.must_own(&Thing::Database(&database))?;
             storage.compact(&vnodes_of(&database)).await?;
             Ok("COMPACT DATABASE".into())
         }
@@ -167,10 +175,20 @@ async fn maintain(session: &mut Session, maintenance: &Maintenance) -> Result<St
             session.refuse_in_block("VACUUM")?;
             let mut vnodes = Vec::new();
             for name in names {
-                vnodes.extend(vnodes_of(&find(session, name)?.database));
+                let found = find(session, name)?;
+                // A table's rows share their files with others: as in PostgreSQL, who may not is told so and skipped.
+                match session.must_own(&found.thing(&name.name)) {
+                    Ok(()) => vnodes.extend(vnodes_of(&found.database)),
+                    Err(_) => session.warn(
+                        "01000",
+                        format!("permission denied to vacuum \"{}\", skipping it", name.name),
+                    ),
+                }
             }
             if names.is_empty() {
-                vnodes = vnodes_of(&*session.database()?);
+                let database = session.database()?;
+                session.must_own(&Thing::Database(&database))?;
+                vnodes = vnodes_of(&database);
             }
             vnodes.sort_unstable();
             vnodes.dedup();

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use taospg_catalog::{
-    Column, Database, DatabaseOptions, NewChild, NewTable, Relation, SeriesRef, Table, TableChange, TableKind,
+    Column, Database, DatabaseOptions, NewChild, NewTable, Privileges, Relation, SeriesRef, Table, TableChange,
+    TableKind,
 };
 use taospg_storage::{Change, FamilyId, SeriesId, SeriesSet, TimeRange, VnodeId};
 
 use super::{Found, Literal, find, literal, tell_immediate, try_find, vnodes_of};
+use crate::access::Thing;
 use crate::ingest::column::ColumnBuilder;
 use crate::ingest::datum::Datum;
 use crate::ingest::time::TimeReader;
@@ -27,6 +29,7 @@ pub(super) fn create(session: &mut Session, create: &CreateTable) -> Result<Stri
         exists(session, &create.name, create.if_not_exists)?;
         return Ok("CREATE TABLE".into());
     }
+    session.may(&Thing::Schema(&database), Privileges::CREATE)?;
     let declared = create.declared.iter();
     let declared = declared
         .map(|(column, is_tag)| (new_column(column, create), *is_tag))
@@ -38,7 +41,11 @@ pub(super) fn create(session: &mut Session, create: &CreateTable) -> Result<Stri
         time: Some(create.time.clone()),
         comment: create.comment.clone(),
     };
-    match session.engine().catalog().create_table(database.oid, table) {
+    match session
+        .engine()
+        .catalog()
+        .create_table_of(session.identity().actor.current, database.oid, table)
+    {
         Ok(_) => {}
         // Another session made it in between.
         Err(taospg_catalog::CatalogError::Exists { what: "table", .. }) => {
@@ -95,6 +102,14 @@ pub(super) async fn create_children(session: &mut Session, children: &[CreateChi
     for child in children {
         let database = super::database_of(session, &child.name)?;
         let supertable = find_supertable(session, &database, child)?;
+        // A table is part of its supertable: who may insert makes it in passing.
+        let thing = Thing::Table {
+            table: supertable.oid,
+            child: None,
+            database: database.oid,
+            name: &supertable.name,
+        };
+        session.may(&thing, Privileges::INSERT)?;
         let name = child.name.name.as_str();
         let taken = session.engine().catalog().relation(database.oid, name).is_some();
         if taken || seen.contains(&(database.oid, name)) {
@@ -270,6 +285,9 @@ pub(super) async fn drop(
             return Err(QueryError::new(ErrorKind::WrongObjectType, message).at_name(name));
         }
     }
+    for (name, found) in &found {
+        session.must_own(&found.thing(&name.name))?;
+    }
     for (_, found) in &found {
         drop_one(session, found).await?;
     }
@@ -326,6 +344,7 @@ pub(super) fn truncate(session: &mut Session, names: &[TableName]) -> Result<Str
     let mut changes: BTreeMap<VnodeId, Vec<Change>> = BTreeMap::new();
     for name in names {
         let found = find(session, name)?;
+        session.may_with(&found, &name.name, Privileges::TRUNCATE)?;
         let family = FamilyId(found.table().oid);
         match (found.child().map(|child| child.series), found.table().series) {
             (Some(series), _) | (None, Some(series)) => {
@@ -361,6 +380,7 @@ pub(super) fn comment(
         let error = QueryError::new(ErrorKind::WrongObjectType, message).at_name(name);
         return Err(error.with_hint("comment on the supertable"));
     }
+    session.must_own(&found.thing(&name.name))?;
     // PostgreSQL: the empty comment is none.
     let comment = comment.filter(|comment| !comment.is_empty());
     let change = match column {

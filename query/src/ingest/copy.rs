@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast;
-use taospg_catalog::SqlType;
+use taospg_catalog::{Privileges, SqlType};
 
 use super::copy_binary::BinaryReader;
 use super::copy_rows::{CopyRows, Route};
@@ -95,6 +95,7 @@ impl CopyIn {
         }
         let options = CopyOptions::new(options, legacy_options)?;
         let target = relation_name(table_name).target(session)?;
+        session.may_insert(&target, Privileges::INSERT)?;
         let columns: Vec<ColumnName> = columns.iter().map(|column| (folded(column), None)).collect();
         let fields = target.fields((!columns.is_empty()).then_some(columns.as_slice()))?;
         let (reader, rows) = open(session, &options, target, fields)?;

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use taospg_catalog::Privileges;
 use taospg_storage::Conflict;
 
 use super::datum::oid;
@@ -356,6 +357,9 @@ impl PreparedInsert {
         } else {
             Box::pin(self.bind_again(session)).await?
         };
+        if !session.identity().superuser {
+            self.check_rights(session, &bound)?;
+        }
         if let (Some(query), Some(clause)) = (&bound.query, bound.clauses.first()) {
             return Box::pin(execute_query(session, query, clause, parameters)).await;
         }
@@ -367,6 +371,18 @@ impl PreparedInsert {
         let rows = self.insert_values(session, &bound, parameters, &constants)?;
         hold_if_large(session)?;
         Ok(Outcome::Complete(format!("INSERT 0 {rows}")))
+    }
+
+    /// ON CONFLICT DO UPDATE changes rows that are there.
+    fn check_rights(&self, session: &Session, bound: &Bound) -> Result<(), QueryError> {
+        let needed = match self.inner.conflict {
+            OnConflict::Update(_) => Privileges::INSERT.with(Privileges::UPDATE),
+            OnConflict::None | OnConflict::DoNothing => Privileges::INSERT,
+        };
+        for clause in &bound.clauses {
+            session.may_insert(&clause.target, needed)?;
+        }
+        Ok(())
     }
 
     /// The definitions have changed since.

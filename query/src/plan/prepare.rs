@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, ParamValues};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::SendableRecordBatchStream;
@@ -12,13 +13,14 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, visit_expressions};
 use futures::TryStreamExt;
-use taospg_catalog::Database;
+use taospg_catalog::{Database, Privileges};
 
 use super::context::QueryContext;
 use super::names::shown;
 use super::resolve::{Names, Relations};
 use super::table::{SeriesTable, Source};
 use super::{PreparedQuery, errors, explain, parameters, resolve, rewrite};
+use crate::access::Thing;
 use crate::pg_type;
 use crate::{ErrorKind, Parameter, QueryError, ResultField, RowSet, Session};
 
@@ -27,6 +29,7 @@ pub struct Kept {
     /// Analyzed, not optimized: the optimizer folds `now()` and parameters.
     plan: LogicalPlan,
     databases: Vec<Arc<Database>>,
+    reads: Vec<TableRead>,
     explain: Option<explain::Kind>,
 }
 
@@ -45,6 +48,7 @@ pub async fn prepare(
         None => result_fields(&planned.plan),
     };
     let kept = Kept {
+        reads: reads(&planned.plan)?,
         plan: planned.plan,
         databases: planned.databases,
         explain,
@@ -54,6 +58,50 @@ pub async fn prepare(
         fields: fields.into(),
         kept: Arc::new(kept),
     })
+}
+
+/// A table whose rows a plan reads, for the question whether it may.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableRead {
+    table: u32,
+    child: Option<u32>,
+    database: u32,
+    name: String,
+}
+
+impl TableRead {
+    pub fn thing(&self) -> Thing<'_> {
+        Thing::Table {
+            table: self.table,
+            child: self.child,
+            database: self.database,
+            name: &self.name,
+        }
+    }
+}
+
+/// Every table that an analyzed plan reads, in subqueries too. What a CTE only shadows is not among them.
+pub fn reads(plan: &LogicalPlan) -> Result<Vec<TableRead>, QueryError> {
+    let mut found: Vec<TableRead> = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+            && let Some(table) = provider.downcast_ref::<SeriesTable>()
+        {
+            let read = TableRead {
+                table: table.table.oid,
+                child: table.child.map(|child| child.oid),
+                database: table.database.oid,
+                name: scan.table_name.table().to_string(),
+            };
+            if !found.contains(&read) {
+                found.push(read);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(errors::translate)?;
+    Ok(found)
 }
 
 /// A statement made into a logical plan.
@@ -270,6 +318,9 @@ pub async fn execute(
     parameters: &[Parameter],
 ) -> Result<RowSet, QueryError> {
     let kept = &prepared.kept;
+    for read in &kept.reads {
+        session.may(&read.thing(), Privileges::SELECT)?;
+    }
     let zone = session.settings().time_zone;
     let values = parameters::values(&prepared.parameter_types, parameters, zone)?;
     let context = Arc::new(QueryContext::new(session, kept.databases.iter()));

@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast;
 
 use super::{PlanBody, Prepared, Session};
+use crate::access::{Actor, audit};
 use crate::statement::{Command, Discard, SetCommand, SetScope, SourceExpr};
 use crate::{CopyIn, ErrorKind, Format, Outcome, Parameter, QueryError, Statement, ddl, show};
 
@@ -10,6 +11,22 @@ impl Session {
     /// Whatever is not an INSERT waits in a box: a future is moved on its way up, and one with room for a planner in it costs a row of a
     /// pipelined INSERT more than the rest.
     pub(super) async fn execute_statement(
+        &mut self,
+        prepared: &Prepared,
+        parameters: &[Parameter],
+    ) -> Result<Outcome, QueryError> {
+        match audited(&prepared.statement().command) {
+            None => self.execute_unaudited(prepared, parameters).await,
+            Some(class) => {
+                let outcome = Box::pin(self.execute_unaudited(prepared, parameters)).await;
+                let text = prepared.statement().shared_text();
+                audit::statement(self, class, &text, outcome.as_ref().err());
+                outcome
+            }
+        }
+    }
+
+    async fn execute_unaudited(
         &mut self,
         prepared: &Prepared,
         parameters: &[Parameter],
@@ -50,6 +67,11 @@ impl Session {
             (Command::Deallocate(name), _) => self.deallocate(name.as_deref())?,
             (Command::Notification(tag), _) => (*tag).to_string(),
             (Command::CloseAll, _) => "CLOSE CURSOR ALL".to_string(),
+            (Command::Role(command), _) => {
+                let done = Box::pin(crate::access::roles::execute(self, command)).await?;
+                ddl::tell_immediate(self, &done);
+                done
+            }
             (command, _) => {
                 self.hold_accumulated()?;
                 Box::pin(ddl::execute(self, command)).await?
@@ -89,16 +111,35 @@ impl Session {
                     }
                 }
             }
-            SetCommand::Authorization { user, tag: own } => {
+            SetCommand::Authorization { scope, user, tag: own } => {
                 tag = own;
-                if let Some(user) = user.as_deref().filter(|user| *user != self.user()) {
-                    let message = format!("permission denied to become role \"{user}\"");
-                    return Err(QueryError::new(ErrorKind::InsufficientPrivilege, message));
-                }
+                let actor = self.actor_of_session(user.as_deref())?;
+                self.act_as(*scope, actor);
+            }
+            SetCommand::Role { scope, role, tag: own } => {
+                tag = own;
+                let actor = self.actor_with_role(role.as_deref())?;
+                self.act_as(*scope, actor);
             }
             SetCommand::Constraints => tag = "SET CONSTRAINTS",
         }
         Ok(tag.to_string())
+    }
+
+    fn act_as(&mut self, scope: SetScope, actor: Actor) {
+        if scope == SetScope::Local && !self.transaction.in_block() {
+            self.warn("25P01", "SET LOCAL can only be used in transaction blocks");
+            return;
+        }
+        self.remember_settings();
+        let roles = self.engine.catalog().roles();
+        let user = roles.name_of(actor.session);
+        let role = (actor.current != actor.session).then(|| roles.name_of(actor.current));
+        let superuser = roles.role(actor.current).is_some_and(|role| role.superuser);
+        self.settings.act_as(actor, &user, role.as_deref(), superuser);
+        if scope == SetScope::Session {
+            self.kept_settings.act_as(actor, &user, role.as_deref(), superuser);
+        }
     }
 
     /// `None`: back to what the session began with.
@@ -133,6 +174,8 @@ impl Session {
         match what {
             Discard::All => {
                 self.refuse_in_block("DISCARD ALL")?;
+                let actor = self.actor_of_session(None)?;
+                self.act_as(SetScope::Session, actor);
                 self.settings.reset_all();
                 self.kept_settings.reset_all();
                 self.forget_statements();
@@ -250,6 +293,25 @@ fn writes(command: &Command) -> Option<&'static str> {
         Command::AlterTable(_) => Some("ALTER TABLE"),
         Command::DropTables { .. } => Some("DROP TABLE"),
         Command::Comment { .. } => Some("COMMENT"),
+        Command::Role(command) => Some(command.tag()),
+        _ => None,
+    }
+}
+
+/// What a statement is to the audit log; `None` is not for it.
+fn audited(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Role(_) => Some("role"),
+        Command::CreateDatabase(_)
+        | Command::AlterDatabase(_)
+        | Command::DropDatabase { .. }
+        | Command::CreateTable(_)
+        | Command::CreateChildren(_)
+        | Command::AlterTable(_)
+        | Command::DropTables { .. }
+        | Command::Truncate(_)
+        | Command::Comment { .. } => Some("ddl"),
+        Command::Set(SetCommand::Authorization { .. } | SetCommand::Role { .. }) => Some("role"),
         _ => None,
     }
 }

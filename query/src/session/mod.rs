@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use taospg_catalog::{Database, SeriesRef};
+use taospg_catalog::{Database, Role, SeriesRef};
 use taospg_storage::{Change, FamilyId, VnodeId};
 
+use crate::access::Identity;
 use crate::engine::{ConnectRequest, Engine, SessionEntry};
 use crate::ingest::accumulator::Accumulator;
 use crate::ingest::insert::PreparedInsert;
@@ -78,8 +79,11 @@ struct Plan {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct PlanKey {
     catalog_version: u64,
+    roles_version: u64,
     database_oid: u32,
     time_zone: chrono_tz::Tz,
+    /// System tables and functions know who asks.
+    actor: crate::access::Actor,
 }
 
 #[derive(Clone)]
@@ -98,6 +102,8 @@ pub struct Session {
     entry: Arc<SessionEntry>,
     database_oid: u32,
     database_name: String,
+    /// What the current role may do, as of the current statement.
+    identity: Identity,
     /// In effect now.
     settings: Settings,
     /// In effect after COMMIT: without SET LOCAL.
@@ -118,11 +124,13 @@ impl Session {
         database: &Database,
         settings: Settings,
     ) -> Session {
+        let identity = Identity::new(engine.catalog(), settings.actor);
         Session {
             engine,
             entry,
             database_oid: database.oid,
             database_name: database.name.clone(),
+            identity,
             kept_settings: settings.clone(),
             settings,
             told_settings: None,
@@ -282,13 +290,23 @@ impl Session {
         let drops = self.engine.drops();
         self.transaction.drops_seen.get_or_insert(drops);
         self.entry.statement_began(statement.shared_text());
+        self.refresh_identity();
+    }
+
+    /// Roles, grants, or who the session acts as, may have changed.
+    fn refresh_identity(&mut self) {
+        if !self.identity.is_of(self.engine.catalog(), self.settings.actor) {
+            self.identity = Identity::new(self.engine.catalog(), self.settings.actor);
+        }
     }
 
     fn plan_key(&self) -> PlanKey {
         PlanKey {
             catalog_version: self.engine.catalog().version(),
+            roles_version: self.engine.catalog().roles_version(),
             database_oid: self.database_oid,
             time_zone: self.settings.time_zone,
+            actor: self.settings.actor,
         }
     }
 
@@ -353,6 +371,28 @@ impl Drop for Session {
 impl Session {
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// What the current role may do.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The role that logged in.
+    pub(crate) fn logged_in(&self) -> u32 {
+        self.entry.role
+    }
+
+    pub(crate) fn client_address(&self) -> &str {
+        &self.entry.client_address
+    }
+
+    pub(crate) fn database_name(&self) -> &str {
+        &self.database_name
+    }
+
+    pub(crate) fn is_connected_to(&self, database: &Database) -> bool {
+        self.database_oid == database.oid
     }
 
     /// The user of the connection.
@@ -477,9 +517,11 @@ fn clock_ns() -> i64 {
     since_1970.map_or(0, |duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// The settings of a new session.
-pub(crate) fn startup_settings(request: &ConnectRequest) -> Result<Settings, QueryError> {
-    Settings::at_startup(&request.user, &request.settings)
+/// The settings of a new session: what the client asks for wins over what its role has.
+pub(crate) fn startup_settings(request: &ConnectRequest, role: &Role) -> Result<Settings, QueryError> {
+    let of_role = role.settings.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let wanted: Vec<(String, String)> = of_role.chain(request.settings.iter().cloned()).collect();
+    Settings::at_startup(role, &wanted)
 }
 
 /// How values are written as text.

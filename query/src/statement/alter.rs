@@ -3,7 +3,7 @@
 use super::create::{ColumnDefinition, parse_column};
 use super::cursor::{Cursor, SourceExpr};
 use super::types::{self, ColumnType};
-use super::{Command, TableName};
+use super::{Command, Owned, TableName};
 use crate::QueryError;
 
 #[derive(Debug)]
@@ -55,6 +55,9 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     cursor.take_word("only");
     let name = cursor.table_name()?;
     cursor.take_symbol("*");
+    if cursor.at_word("owner") {
+        return super::role::parse_owner(cursor, Owned::Table(name));
+    }
     let mut steps = vec![parse_step(cursor)?];
     while cursor.take_symbol(",") {
         steps.push(parse_step(cursor)?);
@@ -100,8 +103,8 @@ fn parse_step(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
         Some(_) => Err(cursor.unsupported("this change of a table")),
         None => {
             let known = [
-                "owner", "enable", "disable", "inherit", "no", "cluster", "reset", "validate", "attach", "detach",
-                "replica", "ttl", "keep",
+                "enable", "disable", "inherit", "no", "cluster", "reset", "validate", "attach", "detach", "replica",
+                "ttl", "keep",
             ];
             match known.contains(&&*cursor.peek().value) {
                 true => {

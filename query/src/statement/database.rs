@@ -5,9 +5,9 @@
 
 use taospg_catalog::{DatabaseOptions, Precision, UpdateMode};
 
-use super::Command;
 use super::cursor::Cursor;
 use super::lexer::TokenKind;
+use super::{Command, Owned};
 use crate::{ErrorKind, QueryError};
 
 const MINUTE_MS: i64 = 60_000;
@@ -41,6 +41,8 @@ pub(crate) enum DatabaseOption {
     WalLevel(u8),
     FlushIntervalMs(i64),
     BlockRows(u32),
+    /// OWNER = role, of CREATE DATABASE.
+    Owner(String),
     /// Known to PostgreSQL or TDengine and without meaning here; the name, and whether to tell the user so.
     Ignored {
         name: String,
@@ -60,7 +62,7 @@ impl DatabaseOption {
             DatabaseOption::WalLevel(wal_level) => options.wal_level = *wal_level,
             DatabaseOption::FlushIntervalMs(interval_ms) => options.flush_interval_ms = interval_ms.unsigned_abs(),
             DatabaseOption::BlockRows(rows) => options.block_rows_max = *rows,
-            DatabaseOption::Ignored { .. } => {}
+            DatabaseOption::Owner(_) | DatabaseOption::Ignored { .. } => {}
         }
     }
 
@@ -114,8 +116,8 @@ pub(super) fn parse_alter(cursor: &mut Cursor<'_>) -> Result<Command, QueryError
         let change = DatabaseChange::Rename(cursor.name()?);
         return Ok(Command::AlterDatabase(AlterDatabase { name, change }));
     }
-    if cursor.at_word("owner") {
-        return Err(cursor.unsupported("ALTER DATABASE OWNER TO"));
+    if cursor.at_word("owner") && cursor.peek_second().is_word("to") {
+        return super::role::parse_owner(cursor, Owned::Database(name));
     }
     if cursor.at_word("set") && !cursor.peek_second().is_symbol("(") {
         return Err(cursor
@@ -210,9 +212,12 @@ fn parse_option(cursor: &mut Cursor<'_>) -> Result<DatabaseOption, QueryError> {
             }
             DatabaseOption::Ignored { name, tell: false }
         }
-        "owner" | "template" | "lc_collate" | "lc_ctype" | "locale" | "icu_locale" | "locale_provider"
-        | "collation_version" | "strategy" | "tablespace" | "allow_connections" | "is_template"
-        | "connection limit" | "oid" => DatabaseOption::Ignored { name, tell: false },
+        "owner" if value.text.eq_ignore_ascii_case("default") => DatabaseOption::Ignored { name, tell: false },
+        "owner" => DatabaseOption::Owner(value.text),
+        "template" | "lc_collate" | "lc_ctype" | "locale" | "icu_locale" | "locale_provider" | "collation_version"
+        | "strategy" | "tablespace" | "allow_connections" | "is_template" | "connection limit" | "oid" => {
+            DatabaseOption::Ignored { name, tell: false }
+        }
         "minrows"
         | "cache"
         | "blocks"

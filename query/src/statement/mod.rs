@@ -26,6 +26,7 @@ mod create;
 mod cursor;
 mod database;
 pub(crate) mod lexer;
+mod role;
 mod set;
 mod show;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub(crate) use cursor::SourceExpr;
 use cursor::{Cursor, syntax_error};
 pub(crate) use database::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
 use lexer::{TokenKind, skip_space, statement_end, token_at};
+pub(crate) use role::{Grants, Owned, RoleCommand, RoleName, RoleOption, Things};
 pub(crate) use set::{Discard, SetCommand, SetScope};
 pub(crate) use show::{Show, TablesKind};
 pub(crate) use transaction::{TransactionCommand, TransactionModes};
@@ -140,6 +142,8 @@ pub(crate) enum Command {
     Maintenance(Maintenance),
     /// CLOSE ALL, with no cursor open.
     CloseAll,
+    /// Roles and rights.
+    Role(RoleCommand),
     /// LOCK TABLE: accepted, since no writer waits for another; checks that the tables exist.
     Lock(Vec<TableName>),
 }
@@ -162,8 +166,15 @@ impl Statement {
         &self.text
     }
 
+    /// The text as others may see it: without a password.
     pub(crate) fn shared_text(&self) -> Arc<str> {
-        self.text.clone()
+        match &*self.command {
+            Command::Role(command) if command.has_secret() => {
+                let words = self.text.split_ascii_whitespace().take(3);
+                format!("{} … PASSWORD '********'", words.collect::<Vec<_>>().join(" ")).into()
+            }
+            _ => self.text.clone(),
+        }
     }
 
     /// Whether it may run in a failed transaction block: COMMIT, ROLLBACK and ROLLBACK TO.
@@ -318,7 +329,8 @@ fn parse_own(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             }
         }
         "declare" | "fetch" | "move" => Err(cursor_unsupported(cursor)),
-        "grant" | "revoke" | "reassign" => Err(cursor.unsupported("granting rights")),
+        "grant" | "revoke" => role::parse_grant(cursor),
+        "reassign" => role::parse_reassign(cursor),
         "call" | "do" | "merge" | "reindex" | "cluster" | "refresh" | "security" | "load" | "import" | "trim"
         | "split" | "balance" | "redistribute" | "kill" | "insert" | "replace" => {
             Err(cursor.unsupported(&first.value.to_ascii_uppercase()))
@@ -375,6 +387,7 @@ fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     cursor.expect(&["create"])?;
     match &*cursor.peek().value {
         "database" => database::parse_create(cursor),
+        "role" | "user" | "group" => role::parse_create(cursor),
         "table" | "stable" => create::parse(cursor),
         "temp" | "temporary" | "global" | "local" | "unlogged" => Err(cursor
             .unsupported("a temporary or unlogged table")
@@ -386,10 +399,9 @@ fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         "schema" => Err(cursor
             .unsupported("CREATE SCHEMA")
             .with_hint("CREATE DATABASE makes a namespace")),
-        "function" | "procedure" | "trigger" | "type" | "domain" | "sequence" | "extension" | "role" | "user"
-        | "group" | "stream" | "topic" | "aggregate" | "operator" | "cast" | "rule" | "policy" | "publication"
-        | "subscription" | "server" | "foreign" | "collation" | "language" | "tablespace" | "event" | "statistics"
-        | "dnode" | "mnode" => {
+        "function" | "procedure" | "trigger" | "type" | "domain" | "sequence" | "extension" | "stream" | "topic"
+        | "aggregate" | "operator" | "cast" | "rule" | "policy" | "publication" | "subscription" | "server"
+        | "foreign" | "collation" | "language" | "tablespace" | "event" | "statistics" | "dnode" | "mnode" => {
             let what = format!("CREATE {}", cursor.peek().value.to_ascii_uppercase());
             Err(cursor.unsupported(&what))
         }
@@ -401,9 +413,10 @@ fn parse_alter(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     cursor.expect(&["alter"])?;
     match &*cursor.peek().value {
         "database" => database::parse_alter(cursor),
+        "role" | "user" | "group" => role::parse_alter(cursor),
         "table" | "stable" => alter::parse(cursor),
-        "role" | "user" | "group" | "view" | "index" | "schema" | "sequence" | "function" | "system" | "type"
-        | "default" | "extension" | "domain" | "dnode" | "local" | "all" => {
+        "view" | "index" | "schema" | "sequence" | "function" | "system" | "type" | "default" | "extension"
+        | "domain" | "dnode" | "local" | "all" => {
             let what = format!("ALTER {}", cursor.peek().value.to_ascii_uppercase());
             Err(cursor.unsupported(&what))
         }
@@ -415,6 +428,8 @@ fn parse_drop(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     cursor.expect(&["drop"])?;
     match &*cursor.peek().value {
         "database" => database::parse_drop(cursor),
+        "role" | "user" | "group" => role::parse_drop(cursor),
+        "owned" => role::parse_drop_owned(cursor),
         "table" | "stable" => {
             let stable = cursor.next().value == "stable";
             let if_exists = cursor.take(&["if", "exists"]);
@@ -426,8 +441,8 @@ fn parse_drop(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
                 stable,
             })
         }
-        "role" | "user" | "group" | "view" | "materialized" | "index" | "schema" | "sequence" | "function" | "type"
-        | "extension" | "domain" | "trigger" | "stream" | "topic" | "owned" | "procedure" | "aggregate" => {
+        "view" | "materialized" | "index" | "schema" | "sequence" | "function" | "type" | "extension" | "domain"
+        | "trigger" | "stream" | "topic" | "procedure" | "aggregate" => {
             let what = format!("DROP {}", cursor.peek().value.to_ascii_uppercase());
             Err(cursor.unsupported(&what))
         }

@@ -28,9 +28,16 @@ pub(crate) enum SetCommand {
     Transaction(TransactionModes),
     /// SET SESSION CHARACTERISTICS AS TRANSACTION …
     SessionCharacteristics(TransactionModes),
-    /// SET SESSION AUTHORIZATION and SET ROLE: `None` is back to the session's user. With the command tag.
+    /// SET SESSION AUTHORIZATION: `None` is back to who logged in. With the command tag.
     Authorization {
+        scope: SetScope,
         user: Option<String>,
+        tag: &'static str,
+    },
+    /// SET ROLE: `None` is back to the session's user.
+    Role {
+        scope: SetScope,
+        role: Option<String>,
         tag: &'static str,
     },
     /// SET CONSTRAINTS: there are none to defer.
@@ -72,12 +79,18 @@ fn parse_reset(cursor: &mut Cursor<'_>) -> Result<SetCommand, QueryError> {
         return Ok(SetCommand::Reset("TimeZone".into()));
     }
     if cursor.take(&["session", "authorization"]) {
-        let tag = "RESET";
-        return Ok(SetCommand::Authorization { user: None, tag });
+        return Ok(SetCommand::Authorization {
+            scope: SetScope::Session,
+            user: None,
+            tag: "RESET",
+        });
     }
     if cursor.take_word("role") {
-        let tag = "RESET";
-        return Ok(SetCommand::Authorization { user: None, tag });
+        return Ok(SetCommand::Role {
+            scope: SetScope::Session,
+            role: None,
+            tag: "RESET",
+        });
     }
     Ok(SetCommand::Reset(setting_name(cursor)?))
 }
@@ -96,14 +109,14 @@ fn parse_set(cursor: &mut Cursor<'_>) -> Result<SetCommand, QueryError> {
         return Ok(SetCommand::Constraints);
     }
     if cursor.take(&["session", "authorization"]) {
-        return parse_authorization(cursor);
+        return parse_authorization(cursor, SetScope::Session);
     }
     let scope = match cursor.take_any(&["session", "local"]) {
         Some("local") => SetScope::Local,
         _ => SetScope::Session,
     };
     if cursor.take(&["session", "authorization"]) {
-        return parse_authorization(cursor);
+        return parse_authorization(cursor, scope);
     }
     let value = |name: &str, value| {
         Ok(SetCommand::Value {
@@ -114,7 +127,15 @@ fn parse_set(cursor: &mut Cursor<'_>) -> Result<SetCommand, QueryError> {
     };
     if cursor.at_word("role") && !cursor.peek_second().is_symbol("=") && !cursor.peek_second().is_word("to") {
         cursor.next();
-        return parse_authorization(cursor);
+        let role = match cursor.take_word("none") || cursor.take_word("default") {
+            true => None,
+            false => Some(parse_word(cursor)?),
+        };
+        return Ok(SetCommand::Role {
+            scope,
+            role,
+            tag: "SET",
+        });
     }
     if cursor.take(&["time", "zone"]) {
         return value("TimeZone", parse_zone(cursor)?);
@@ -130,21 +151,41 @@ fn parse_set(cursor: &mut Cursor<'_>) -> Result<SetCommand, QueryError> {
         let schema = cursor.string()?;
         return value("search_path", Some(schema));
     }
+    let (name, words) = parse_value(cursor)?;
+    // Who one is, as a setting.
+    let who = words.clone().filter(|who| who != "none");
+    match name.as_str() {
+        "role" => Ok(SetCommand::Role {
+            scope,
+            role: who,
+            tag: "SET",
+        }),
+        "session_authorization" => Ok(SetCommand::Authorization {
+            scope,
+            user: words,
+            tag: "SET",
+        }),
+        _ => value(&name, words),
+    }
+}
+
+/// `name = value`, `name TO value, value`; `None` is DEFAULT.
+pub(super) fn parse_value(cursor: &mut Cursor<'_>) -> Result<(String, Option<String>), QueryError> {
     let name = setting_name(cursor)?;
     if !cursor.take_symbol("=") {
         cursor.expect(&["to"])?;
     }
     if cursor.take_word("default") {
-        return value(&name, None);
+        return Ok((name, None));
     }
     if name.eq_ignore_ascii_case("timezone") && cursor.at_word("interval") {
-        return value("TimeZone", parse_zone(cursor)?);
+        return Ok(("TimeZone".into(), parse_zone(cursor)?));
     }
     let mut list = vec![parse_word(cursor)?];
     while cursor.take_symbol(",") {
         list.push(parse_word(cursor)?);
     }
-    value(&name, Some(list.join(", ")))
+    Ok((name, Some(list.join(", "))))
 }
 
 /// Names of settings have dots, and a few are keywords.
@@ -157,13 +198,16 @@ pub(super) fn setting_name(cursor: &mut Cursor<'_>) -> Result<String, QueryError
     Ok(name)
 }
 
-fn parse_authorization(cursor: &mut Cursor<'_>) -> Result<SetCommand, QueryError> {
-    let tag = "SET";
-    if cursor.take_any(&["default", "none"]).is_some() {
-        return Ok(SetCommand::Authorization { user: None, tag });
-    }
-    let user = Some(parse_word(cursor)?);
-    Ok(SetCommand::Authorization { user, tag })
+fn parse_authorization(cursor: &mut Cursor<'_>, scope: SetScope) -> Result<SetCommand, QueryError> {
+    let user = match cursor.take_word("default") {
+        true => None,
+        false => Some(parse_word(cursor)?),
+    };
+    Ok(SetCommand::Authorization {
+        scope,
+        user,
+        tag: "SET",
+    })
 }
 
 /// A value: text, a bare word, a number with its sign.

@@ -14,10 +14,13 @@ use super::snapshot::Snapshot;
 use super::{SessionInfo, relations, types};
 use crate::engine::Engine;
 
+/// The catalog as it is when the first function of a query asks for it.
+pub(super) type Shared = Arc<LazyLock<Snapshot, Box<dyn FnOnce() -> Snapshot + Send + Sync>>>;
+
 type Body = Arc<dyn Fn(&[ScalarValue]) -> Result<Cell> + Send + Sync>;
 
 /// A function by name: two of one name are the same function to the planner.
-struct SystemFunction {
+pub(super) struct SystemFunction {
     name: &'static str,
     signature: Signature,
     returns: Kind,
@@ -25,7 +28,7 @@ struct SystemFunction {
 }
 
 impl SystemFunction {
-    fn udf(
+    pub(super) fn udf(
         name: &'static str,
         arities: &[usize],
         returns: Kind,
@@ -107,7 +110,7 @@ impl ScalarUDFImpl for SystemFunction {
     }
 }
 
-fn text(values: &[ScalarValue], position: usize) -> Option<String> {
+pub(super) fn text(values: &[ScalarValue], position: usize) -> Option<String> {
     let value = values.get(position).filter(|value| !value.is_null())?;
     match value.try_as_str() {
         Some(text) => text.map(str::to_owned),
@@ -123,11 +126,11 @@ fn number(values: &[ScalarValue], position: usize) -> Option<i64> {
     }
 }
 
-fn oid(values: &[ScalarValue], position: usize) -> Option<u32> {
+pub(super) fn oid(values: &[ScalarValue], position: usize) -> Option<u32> {
     number(values, position).and_then(|number| u32::try_from(number).ok())
 }
 
-fn or_null<T: Into<Cell>>(value: Option<T>) -> Cell {
+pub(super) fn or_null<T: Into<Cell>>(value: Option<T>) -> Cell {
     value.map_or(Cell::Null, Into::into)
 }
 
@@ -141,9 +144,6 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
         }),
         SystemFunction::udf("pg_encoding_to_char", &[1], Kind::Name, |values| {
             Ok(if number(values, 0) == Some(6) { "UTF8" } else { "" }.into())
-        }),
-        SystemFunction::udf("pg_get_userbyid", &[1], Kind::Name, |values| {
-            Ok(or_null(oid(values, 0).map(|_| "postgres")))
         }),
         // Default expressions are kept as text; there is nothing to decompile.
         SystemFunction::udf("pg_get_expr", &[2, 3], Kind::Text, |values| {
@@ -202,14 +202,6 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
             Ok(or_null(oid(values, 0).map(|_| true)))
         }));
     }
-    for name in [
-        "has_database_privilege",
-        "has_schema_privilege",
-        "has_table_privilege",
-        "has_any_column_privilege",
-    ] {
-        functions.push(SystemFunction::udf(name, &[2, 3], Kind::Bool, |_| Ok(true.into())));
-    }
     // Objects that carry no comments here, and definitions of what does not exist here.
     for (name, arities) in [
         ("shobj_description", &[2][..]),
@@ -252,7 +244,7 @@ fn quote_identifier(name: &str) -> String {
 pub(super) fn of_session(engine: &Arc<Engine>, session: &SessionInfo) -> Vec<ScalarUDF> {
     // Most statements call none of these: the catalog is read when the first is called.
     let (engine, of) = (engine.clone(), session.clone());
-    let snapshot = Arc::new(LazyLock::new(
+    let snapshot: Shared = Arc::new(LazyLock::new(
         Box::new(move || Snapshot::take(&engine, &of)) as Box<dyn FnOnce() -> Snapshot + Send + Sync>
     ));
     let database = session.database.name.clone();
@@ -367,8 +359,6 @@ pub(super) fn of_session(engine: &Arc<Engine>, session: &SessionInfo) -> Vec<Sca
             }),
         ),
     ];
-    for name in ["current_user", "session_user", "current_role", "user"] {
-        functions.push(SystemFunction::udf(name, &[0], Kind::Name, |_| Ok("postgres".into())));
-    }
+    functions.extend(super::roles::functions(&snapshot));
     functions
 }

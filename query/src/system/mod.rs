@@ -9,6 +9,7 @@ mod information;
 mod provider;
 mod relations;
 mod rewrite;
+mod roles;
 mod server_wide;
 mod snapshot;
 mod tables;

@@ -85,11 +85,13 @@ impl TableProvider for Provider {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let snapshot = Snapshot::take(&self.engine, &self.session);
+        super::roles::check_secret(self.table.name, &snapshot.identity)?;
         let rows = match self.table.rows {
             None => Vec::new(),
             Some(rows) => {
                 let (names, oids) = asked_for(filters)?;
-                rows(&Snapshot::take(&self.engine, &self.session).with_children(&names, &oids))
+                rows(&snapshot.with_children(&names, &oids))
             }
         };
         let batch = cell::batch(self.table.columns, &rows)?;

@@ -51,6 +51,8 @@ struct Class<'a> {
     columns: usize,
     has_index: bool,
     has_parts: bool,
+    owner: u32,
+    acl: Cell,
 }
 
 fn class(row: Class) -> Vec<Cell> {
@@ -60,7 +62,7 @@ fn class(row: Class) -> Vec<Cell> {
         row.namespace.into(),
         0_i64.into(),
         0_i64.into(),
-        OWNER_OID.into(),
+        row.owner.into(),
         row.access_method.into(),
         row.oid.into(),
         0_i64.into(),
@@ -81,7 +83,7 @@ fn class(row: Class) -> Vec<Cell> {
         true.into(),
         "d".into(),
         false.into(),
-        Cell::Null,
+        row.acl,
         Cell::Null,
         Cell::Null,
     ]
@@ -103,6 +105,8 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             columns: listed.columns().len(),
             has_index: true,
             has_parts: partitioned,
+            owner: snapshot.owner_of(listed.table.oid),
+            acl: snapshot.relacl(listed),
         }));
         rows.push(class(Class {
             oid: listed.oid | INDEX_BIT,
@@ -113,6 +117,8 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             columns: listed.key().len(),
             has_index: false,
             has_parts: false,
+            owner: snapshot.owner_of(listed.table.oid),
+            acl: Cell::Null,
         }));
     }
     for table in TABLES {
@@ -130,6 +136,8 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             columns: table.columns.len(),
             has_index: false,
             has_parts: false,
+            owner: OWNER_OID,
+            acl: Cell::Null,
         }));
     }
     rows

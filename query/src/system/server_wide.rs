@@ -70,14 +70,15 @@ pub(super) fn types(_: &Snapshot) -> Vec<Vec<Cell>> {
         .collect()
 }
 
-pub(super) fn namespaces(_: &Snapshot) -> Vec<Vec<Cell>> {
+pub(super) fn namespaces(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
+    let owner = snapshot.owner_of(snapshot.session.database.oid);
     [
-        (PG_CATALOG_OID, "pg_catalog"),
-        (PUBLIC_OID, "public"),
-        (INFORMATION_SCHEMA_OID, "information_schema"),
+        (PG_CATALOG_OID, "pg_catalog", OWNER_OID, Cell::Null),
+        (PUBLIC_OID, "public", owner, snapshot.nspacl()),
+        (INFORMATION_SCHEMA_OID, "information_schema", OWNER_OID, Cell::Null),
     ]
     .into_iter()
-    .map(|(oid, name)| vec![oid.into(), name.into(), OWNER_OID.into()])
+    .map(|(oid, name, owner, acl)| vec![oid.into(), name.into(), owner.into(), acl])
     .collect()
 }
 
@@ -110,7 +111,7 @@ pub(super) fn databases(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             vec![
                 database.oid.into(),
                 database.name.as_str().into(),
-                OWNER_OID.into(),
+                snapshot.owner_of(database.oid).into(),
                 UTF8.into(),
                 "c".into(),
                 false.into(),
@@ -119,44 +120,11 @@ pub(super) fn databases(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
                 DEFAULT_TABLESPACE.into(),
                 "C.UTF-8".into(),
                 "C.UTF-8".into(),
+                Cell::Null,
+                snapshot.datacl(database),
             ]
         })
         .collect()
-}
-
-pub(super) const PG_ROLES: &[ColumnDef] = &[
-    ("oid", Kind::Oid),
-    ("rolname", Kind::Name),
-    ("rolsuper", Kind::Bool),
-    ("rolinherit", Kind::Bool),
-    ("rolcreaterole", Kind::Bool),
-    ("rolcreatedb", Kind::Bool),
-    ("rolcanlogin", Kind::Bool),
-    ("rolreplication", Kind::Bool),
-    ("rolconnlimit", Kind::Int4),
-    ("rolvaliduntil", Kind::Timestamptz),
-    ("rolbypassrls", Kind::Bool),
-    ("rolconfig", Kind::TextArray),
-];
-
-pub(super) fn roles(_: &Snapshot) -> Vec<Vec<Cell>> {
-    vec![vec![
-        OWNER_OID.into(),
-        "postgres".into(),
-        true.into(),
-        true.into(),
-        true.into(),
-        true.into(),
-        true.into(),
-        false.into(),
-        (-1_i64).into(),
-        Cell::Null,
-        true.into(),
-    ]]
-}
-
-pub(super) fn users(_: &Snapshot) -> Vec<Vec<Cell>> {
-    vec![vec!["postgres".into(), OWNER_OID.into(), true.into(), true.into()]]
 }
 
 pub(super) fn access_methods(_: &Snapshot) -> Vec<Vec<Cell>> {

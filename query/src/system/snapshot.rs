@@ -6,6 +6,7 @@ use arrow::array::{Array, AsArray};
 use taospg_catalog::{Column, Database, Relation, Table, TableKind};
 
 use super::SessionInfo;
+use crate::access::Identity;
 use crate::engine::Engine;
 
 /// OIDs that PostgreSQL gives to objects every database has.
@@ -66,6 +67,8 @@ pub(super) struct Snapshot {
     pub databases: Vec<Arc<Database>>,
     /// Supertables and plain tables of the connected database; child tables are there only when asked for by name or OID.
     pub tables: Vec<Listed>,
+    /// Who asks, with all roles and grants.
+    pub identity: Identity,
     engine: Arc<Engine>,
 }
 
@@ -87,6 +90,7 @@ impl Snapshot {
             session: session.clone(),
             databases: catalog.databases(),
             tables,
+            identity: Identity::new(catalog, session.settings.actor),
             engine: engine.clone(),
         }
     }

@@ -4,7 +4,7 @@
 
 use super::cell::{Cell, ColumnDef, Kind};
 use super::snapshot::Snapshot;
-use super::{information, relations, server_wide};
+use super::{information, relations, roles, server_wide};
 
 /// Makes the rows of a system table as the catalog is now.
 pub(super) type Rows = fn(&Snapshot) -> Vec<Vec<Cell>>;
@@ -108,19 +108,12 @@ pub(super) const TABLES: &[SystemTable] = &[
     ),
     live("pg_type", 1247, server_wide::PG_TYPE, server_wide::types),
     live("pg_database", 1262, server_wide::PG_DATABASE, server_wide::databases),
-    live("pg_roles", 12_000, server_wide::PG_ROLES, server_wide::roles),
-    live("pg_authid", 1260, server_wide::PG_ROLES, server_wide::roles),
-    live(
-        "pg_user",
-        12_001,
-        &[
-            ("usename", Name),
-            ("usesysid", Oid),
-            ("usecreatedb", Bool),
-            ("usesuper", Bool),
-        ],
-        server_wide::users,
-    ),
+    live("pg_roles", 12_000, roles::PG_ROLES, roles::roles),
+    live("pg_authid", 1260, roles::PG_AUTHID, roles::authids),
+    live("pg_user", 12_001, roles::PG_USER, roles::users),
+    live("pg_shadow", 12_101, roles::PG_USER, roles::shadows),
+    live("pg_group", 12_102, roles::PG_GROUP, roles::groups),
+    live("pg_auth_members", 1261, roles::PG_AUTH_MEMBERS, roles::members),
     live(
         "pg_am",
         2601,
@@ -211,16 +204,6 @@ pub(super) const TABLES: &[SystemTable] = &[
             ("collcollate", Text),
             ("collctype", Text),
             ("colliculocale", Text),
-        ],
-    ),
-    empty(
-        "pg_auth_members",
-        1261,
-        &[
-            ("roleid", Oid),
-            ("member", Oid),
-            ("grantor", Oid),
-            ("admin_option", Bool),
         ],
     ),
     empty(
