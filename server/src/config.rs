@@ -12,7 +12,10 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use taospg_query::DatabaseOptions;
 
+use crate::authentication::rules::Rule;
+
 const ENVIRONMENT_PREFIX: &str = "TAOS";
+const PASSWORD_VARIABLE: &str = "TAOS_PASSWORD";
 const MEBIBYTE: u64 = 1024 * 1024;
 const DAY_MS: i64 = 86_400_000;
 
@@ -44,13 +47,24 @@ pub enum LogFormat {
 pub struct Settings {
     /// Where the data is kept.
     pub data_dir: PathBuf,
-    /// Where to listen for clients. Loopback only; port 0 takes a free one.
+    /// Where to listen for clients. Wider than loopback only once superuser postgres has a password; port 0 takes a free one.
     pub listen: String,
     /// Sessions at most.
     pub max_connections: usize,
     /// Longest message that a client may send.
     #[serde(deserialize_with = "bytes")]
     pub max_message: u64,
+
+    /// Rules of who proves what, see `authentication/rules.rs`.
+    pub authentication: Vec<Rule>,
+    /// PEM files of the certificate and its key; empty is no TLS.
+    pub tls_certificate: PathBuf,
+    pub tls_key: PathBuf,
+    /// Where logins and changes of roles, grants and definitions are written: off, log, or a file.
+    pub audit_log: String,
+    /// Of superuser postgres while it has none; from TAOS_PASSWORD alone.
+    #[serde(skip)]
+    pub password: Option<String>,
 
     /// Memory of one vnode's newest rows; they go to disk when it is full.
     #[serde(deserialize_with = "bytes")]
@@ -86,6 +100,11 @@ impl Default for Settings {
             max_connections: 500,
             // Large enough for a thousand rows in one INSERT many times over; a COPY comes in pieces anyway.
             max_message: 64 * MEBIBYTE,
+            authentication: Vec::new(),
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            audit_log: "off".into(),
+            password: None,
             // Some hundred thousand ten-metric rows: files of a useful size, and quickly replayed after a crash.
             memtable: 64 * MEBIBYTE,
             memtables_max: 512 * MEBIBYTE,
@@ -105,7 +124,17 @@ const FILE_DEFAULT: &str = "taos.toml";
 impl Settings {
     /// Reads all sources. The error is a sentence for the user.
     pub fn load(flags: &Flags) -> Result<Settings, String> {
-        Settings::from_sources(flags, Environment::with_prefix(ENVIRONMENT_PREFIX))
+        // A password is no setting: it is used once and stands nowhere else.
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name != PASSWORD_VARIABLE)?;
+            Some((name, value.into_string().ok()?))
+        });
+        let environment = Environment::with_prefix(ENVIRONMENT_PREFIX).source(Some(variables.collect()));
+        let mut settings = Settings::from_sources(flags, environment)?;
+        settings.password = std::env::var(PASSWORD_VARIABLE)
+            .ok()
+            .filter(|password| !password.is_empty());
+        Ok(settings)
     }
 
     fn from_sources(flags: &Flags, environment: Environment) -> Result<Settings, String> {
@@ -253,6 +282,12 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     parsed.ok_or_else(|| de::Error::custom(format!("\"{text}\" is no time such as \"1h\"")))
 }
 
+/// The rules of a settings file.
+#[cfg(test)]
+pub fn rules_for_test(text: &str) -> Result<Vec<Rule>, String> {
+    Settings::from_text(text).map(|settings| settings.authentication)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -346,7 +381,7 @@ mod tests {
             .collect();
         assert_eq!(Settings::from_text(&uncommented).unwrap(), Settings::default());
         let keys = uncommented.lines().filter(|line| line.contains(" = ")).count();
-        assert_eq!(keys, 12, "one line for each setting");
+        assert_eq!(keys, 15, "one line for each setting");
         assert_eq!(Settings::from_text(example).unwrap(), Settings::default());
     }
 }

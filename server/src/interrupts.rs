@@ -34,7 +34,7 @@ impl Interrupts {
     pub async fn run<T>(
         &mut self,
         deadline: Deadline,
-        socket: &TcpStream,
+        socket: Option<&TcpStream>,
         work: impl Future<Output = Result<T, QueryError>>,
     ) -> Flow<T> {
         if self.cancel.take() {
@@ -56,7 +56,7 @@ impl Interrupts {
                 () = unconstrained(until(deadline)) => return Err(timed_out()),
                 () = unconstrained(self.shutdown.reached(Stage::Ending)) => return Err(Failure::admin_shutdown()),
                 () = unconstrained(check.as_mut()) => {
-                    if client_gone(socket) {
+                    if socket.is_none_or(client_gone) {
                         return Err(Failure::Gone);
                     }
                     check.as_mut().reset(Instant::now() + CLIENT_CHECK_INTERVAL);

@@ -19,7 +19,7 @@ use crate::defects::Defects;
 use crate::failure::Failure;
 use crate::shutdown::{GRACE, ShutdownWatch, Stage};
 use crate::sqlstate;
-use crate::startup::{self, Opened};
+use crate::startup::{self, Door, Opened};
 use crate::wire::Wire;
 
 /// A client that has not logged in by then is let go, as in PostgreSQL.
@@ -35,17 +35,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Ended statements get this long to clean up before the files are closed.
 const ENDING_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Listens where it was told to. The error is a sentence for the user.
+/// Listens where it was told to; nobody is let in yet. The error is a sentence for the user.
 pub async fn bind(listen: &str) -> Result<TcpListener, String> {
     let addresses: Vec<SocketAddr> = lookup_host(listen)
         .await
         .map_err(|error| format!("cannot listen on \"{listen}\": {error} (expected HOST:PORT)"))?
         .collect();
-    if let Some(wide) = addresses.iter().find(|address| !address.ip().is_loopback()) {
-        return Err(format!(
-            "refusing to listen on {wide}: there are no passwords yet, so only loopback addresses such as 127.0.0.1 are allowed"
-        ));
-    }
     let mut failure = format!("cannot listen on \"{listen}\": it names no address");
     for address in addresses {
         match TcpListener::bind(address).await {
@@ -61,9 +56,21 @@ pub async fn bind(listen: &str) -> Result<TcpListener, String> {
     Err(failure)
 }
 
+/// Refuses to listen to other machines while anybody could be the superuser.
+pub fn check_reach(address: SocketAddr, engine: &Engine) -> Result<(), String> {
+    if address.ip().is_loopback() || engine.first_role_has_password() {
+        return Ok(());
+    }
+    Err(format!(
+        "refusing to listen on {address}: superuser postgres has no password; set one with TAOS_PASSWORD=… at this start, or \
+         listen on 127.0.0.1 first and say ALTER ROLE postgres PASSWORD '…'"
+    ))
+}
+
 /// What every connection needs.
 pub struct Front {
     pub engine: Arc<Engine>,
+    pub door: Door,
     pub max_connections: usize,
     pub message_bytes_max: usize,
     registry: Arc<CancelRegistry>,
@@ -75,9 +82,10 @@ pub struct Front {
 }
 
 impl Front {
-    pub fn new(engine: Arc<Engine>, max_connections: usize, message_bytes_max: usize) -> Front {
+    pub fn new(engine: Arc<Engine>, door: Door, max_connections: usize, message_bytes_max: usize) -> Front {
         Front {
             engine,
+            door,
             max_connections,
             message_bytes_max,
             registry: Arc::default(),
@@ -173,7 +181,7 @@ async fn connection(front: &Arc<Front>, socket: TcpStream, address: SocketAddr, 
     let opened = tokio::select! {
         opened = tokio::time::timeout(
             STARTUP_TIME_MAX,
-            startup::open(&mut wire, &front.engine, &front.registry, address.to_string()),
+            startup::open(&mut wire, &front.engine, &front.registry, &front.door, address),
         ) => match opened {
             Ok(opened) => opened,
             Err(_) => Err(Failure::Gone),

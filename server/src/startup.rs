@@ -1,26 +1,28 @@
-//! From the first byte to the first ReadyForQuery: encryption refused, protocol agreed, session opened.
+//! From the first byte to the first ReadyForQuery: encryption begun or refused, protocol agreed, user admitted, session opened.
 //!
 //! ```text
-//! [SSLRequest | GSSENCRequest -> 'N'] -> StartupMessage -> AuthenticationOk, settings, key, ReadyForQuery
-//!                                     \-> CancelRequest -> closed
+//! [GSSENCRequest -> 'N'] [SSLRequest -> 'N', or 'S' and TLS] -> StartupMessage -> login, settings, key, ReadyForQuery
+//! [TLS at once]                                              \-> CancelRequest -> closed
 //! ```
 //!
-//! Only loopback is listened on, and whoever reaches it is trusted.
+//! Leaves to others: who may log in (`authentication/`), certificates (`tls.rs`).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use pgwire::messages::cancel::CancelRequest;
 use pgwire::messages::response::{GssEncResponse, SslResponse};
-use pgwire::messages::startup::{
-    Authentication, BackendKeyData, GssEncRequest, NegotiateProtocolVersion, SslRequest, Startup,
-};
+use pgwire::messages::startup::{BackendKeyData, GssEncRequest, NegotiateProtocolVersion, SslRequest, Startup};
 use pgwire::messages::{DecodeContext, Message, ProtocolVersion};
 use taospg_query::{ConnectRequest, Engine, ErrorKind, Session};
 
+use crate::authentication::rules::Visit;
+use crate::authentication::{self, Doorkeeper};
 use crate::cancel::{CancelRegistry, Registration};
 use crate::failure::{Failure, Flow};
 use crate::sqlstate;
+use crate::tls::Tls;
 use crate::wire::Wire;
 
 /// The only major version there is today, and its newest minor one.
@@ -30,6 +32,12 @@ const PROTOCOL_MINOR_NEWEST: u16 = 2;
 const PROTOCOL_MINOR_LONG_KEYS: u16 = 2;
 /// Startup parameters with this prefix ask for protocol extensions; we have none.
 const EXTENSION_PREFIX: &str = "_pq_.";
+
+/// What stands before every session.
+pub struct Door {
+    pub keeper: Doorkeeper,
+    pub tls: Option<Arc<Tls>>,
+}
 
 /// What a connection turned out to be.
 pub enum Opened {
@@ -56,9 +64,10 @@ pub async fn open(
     wire: &mut Wire,
     engine: &Arc<Engine>,
     registry: &Arc<CancelRegistry>,
-    client_address: String,
+    door: &Door,
+    address: SocketAddr,
 ) -> Flow<Opened> {
-    let Some(packet) = first_packet(wire, registry).await? else {
+    let Some(packet) = first_packet(wire, registry, door.tls.as_deref()).await? else {
         return Ok(Opened::Done);
     };
     let wish = read_wish(packet)?;
@@ -69,18 +78,28 @@ pub async fn open(
         wire.output
             .message(&NegotiateProtocolVersion::new(version, wish.extensions));
     }
+    let visit = Visit {
+        user: &wish.user,
+        database: &wish.database,
+        address: address.ip(),
+        encrypted: wire.is_encrypted(),
+    };
+    door.keeper.admit(wire, engine, visit).await?;
     let request = ConnectRequest {
-        user: wish.user,
-        database: wish.database,
+        user: wish.user.clone(),
+        database: wish.database.clone(),
         settings: wish.settings,
-        client_address,
+        client_address: address.to_string(),
         process_id: registration.process_id,
     };
-    let mut session = engine.connect(request).map_err(|error| Failure::Fatal {
-        code: sqlstate::sqlstate(error.kind),
-        message: error.message,
+    let mut session = engine.connect(request).map_err(|error| {
+        authentication::failed(visit, &error.message);
+        Failure::Fatal {
+            code: sqlstate::sqlstate(error.kind),
+            message: error.message,
+        }
     })?;
-    wire.output.message(&Authentication::Ok);
+    authentication::succeeded(visit);
     for (name, value) in session.take_parameter_reports() {
         wire.output.parameter_status(name, value);
     }
@@ -96,9 +115,15 @@ pub async fn open(
     })
 }
 
-/// The startup message, after requests for encryption have been refused. `None` after a cancel request.
-async fn first_packet(wire: &mut Wire, registry: &Arc<CancelRegistry>) -> Flow<Option<BytesMut>> {
-    let mut asked_for_ssl = false;
+/// The startup message, after requests for encryption have been answered. `None` after a cancel request.
+async fn first_packet(wire: &mut Wire, registry: &Arc<CancelRegistry>, tls: Option<&Tls>) -> Flow<Option<BytesMut>> {
+    if let Some(tls) = tls {
+        wire.fill().await?;
+        if wire.begins_with_handshake() {
+            wire.start_tls(&tls.identity(), true).await?;
+        }
+    }
+    let mut asked_for_ssl = wire.is_encrypted();
     let mut asked_for_gss = false;
     loop {
         let mut packet = loop {
@@ -109,10 +134,16 @@ async fn first_packet(wire: &mut Wire, registry: &Arc<CancelRegistry>) -> Flow<O
         };
         if SslRequest::is_ssl_request_packet(&packet) && !asked_for_ssl {
             asked_for_ssl = true;
-            refuse_encryption(wire, SslResponse::BYTE_REFUSE).await?;
+            match tls {
+                None => answer_encryption(wire, SslResponse::BYTE_REFUSE).await?,
+                Some(tls) => {
+                    answer_encryption(wire, SslResponse::BYTE_ACCEPT).await?;
+                    wire.start_tls(&tls.identity(), false).await?;
+                }
+            }
         } else if GssEncRequest::is_gss_enc_request_packet(&packet) && !asked_for_gss {
             asked_for_gss = true;
-            refuse_encryption(wire, GssEncResponse::BYTE_REFUSE).await?;
+            answer_encryption(wire, GssEncResponse::BYTE_REFUSE).await?;
         } else if CancelRequest::is_cancel_request_packet(&packet) {
             let context = DecodeContext::new(ProtocolVersion::PROTOCOL3_2);
             // A request that cannot be read is dropped like one with the wrong key.
@@ -126,7 +157,7 @@ async fn first_packet(wire: &mut Wire, registry: &Arc<CancelRegistry>) -> Flow<O
     }
 }
 
-async fn refuse_encryption(wire: &mut Wire, answer: u8) -> Flow<()> {
+async fn answer_encryption(wire: &mut Wire, answer: u8) -> Flow<()> {
     // The client waits for our answer: bytes that came already were put there by somebody else.
     if !wire.input_is_empty() {
         return Err(Failure::protocol(
