@@ -24,9 +24,10 @@ use taospg_storage::{Change, ColumnId, Conflict, FamilyId, Rows, SeriesId, Serie
 
 use crate::copy_out::{select_in, template};
 use crate::ddl::{Found, find};
+use crate::plan::Returning;
 use crate::session::HELD_BYTES_MAX;
 use crate::statement::{Place, TableName};
-use crate::{ErrorKind, Parameter, QueryError, Session, plan};
+use crate::{ErrorKind, Outcome, Parameter, QueryError, ResultField, Session, plan};
 
 /// Columns of `plan::matching_rows` before the values.
 const VNODE: usize = 0;
@@ -41,6 +42,7 @@ pub(crate) struct PreparedModification {
     name: TableName,
     selection: Option<ast::Expr>,
     action: Action,
+    returning: Option<Returning>,
 }
 
 enum Action {
@@ -62,7 +64,7 @@ impl PreparedModification {
         let used = delete.using.is_some() || !delete.tables.is_empty();
         let more = [
             (used, "DELETE … USING"),
-            (delete.returning.is_some() || delete.output.is_some(), "RETURNING"),
+            (delete.output.is_some(), "OUTPUT"),
             (!delete.order_by.is_empty() || delete.limit.is_some(), "DELETE … LIMIT"),
         ];
         refuse_clauses(&more)?;
@@ -72,7 +74,9 @@ impl PreparedModification {
         let (name, alias) = table_of(table)?;
         let mut selection = delete.selection.clone();
         unqualify(selection.as_mut(), &name, alias.as_deref());
-        prepare(session, name, selection, Action::Delete, table, parameter_types).await
+        let mut prepared = prepare(session, name, selection, Action::Delete, table, parameter_types).await?;
+        prepared.returning = returning(session, table, delete.returning.as_deref()).await?;
+        Ok(prepared)
     }
 
     pub async fn update(
@@ -82,7 +86,7 @@ impl PreparedModification {
     ) -> Result<PreparedModification, QueryError> {
         let more = [
             (update.from.is_some(), "UPDATE … FROM"),
-            (update.returning.is_some() || update.output.is_some(), "RETURNING"),
+            (update.output.is_some(), "OUTPUT"),
             (
                 !update.order_by.is_empty() || update.limit.is_some() || update.or.is_some(),
                 "this clause of UPDATE",
@@ -132,29 +136,50 @@ impl PreparedModification {
                 return Err(error.with_hint("tags belong to tables and columns to rows: update them in two statements"));
             }
         };
-        prepare(session, name, selection, action, &update.table, parameter_types).await
+        if update.returning.is_some() && matches!(action, Action::UpdateTags(_)) {
+            let error = unsupported("RETURNING of an UPDATE of tags");
+            return Err(error.with_hint("it changes tables, not rows; a SELECT shows them"));
+        }
+        let mut prepared = prepare(session, name, selection, action, &update.table, parameter_types).await?;
+        prepared.returning = returning(session, &update.table, update.returning.as_deref()).await?;
+        Ok(prepared)
     }
 
-    /// Holds the changes; answers with the command tag.
-    pub async fn execute(&self, session: &mut Session, parameters: &[Parameter]) -> Result<String, QueryError> {
+    /// What RETURNING gives; `None` without it.
+    pub fn fields(&self) -> Option<Arc<[ResultField]>> {
+        self.returning.as_ref().map(|returning| returning.fields.clone())
+    }
+
+    /// Holds the changes; answers with the command tag, or the rows of RETURNING.
+    pub async fn execute(&self, session: &mut Session, parameters: &[Parameter]) -> Result<Outcome, QueryError> {
         let found = find(session, &self.name)?;
         session.may_with(&found, &self.name.name, self.needs())?;
-        match &self.action {
+        let (tag, changed, changes) = match &self.action {
             Action::Delete => {
                 let (rows, changes) = self.deletions(session, &found, parameters).await?;
-                session.hold(changes)?;
-                Ok(format!("DELETE {rows}"))
+                ("DELETE", rows, changes)
             }
             Action::UpdateColumns(assignments) => {
                 let (rows, changes) = self.replacements(session, &found, assignments, parameters).await?;
-                session.hold(changes)?;
-                Ok(format!("UPDATE {rows}"))
+                ("UPDATE", rows, changes)
             }
             Action::UpdateTags(assignments) => {
                 let tables = self.set_tags(session, &found, assignments, parameters).await?;
-                Ok(format!("UPDATE {tables}"))
+                return Ok(Outcome::Complete(format!("UPDATE {tables}")));
             }
-        }
+        };
+        let outcome = match &self.returning {
+            Some(returning) => Outcome::Rows(returning.rows(session, changed.rows, tag).await?),
+            None => Outcome::Complete(format!("{tag} {}", changed.count)),
+        };
+        session.hold(changes)?;
+        Ok(outcome)
+    }
+
+    /// The columns that RETURNING looks at, as values of [`plan::matching_rows`].
+    fn returned(&self) -> Vec<(String, ast::Expr)> {
+        let columns = self.returning.iter().flat_map(Returning::columns);
+        columns.map(|name| (name.to_string(), column_expr(name))).collect()
     }
 
     /// To look at rows for a condition or for their values is to read them.
@@ -162,6 +187,7 @@ impl PreparedModification {
         let reads = |assignments: &[(String, ast::Expr)]| {
             let mut values = assignments.iter();
             self.selection.is_some()
+                || self.returning.is_some()
                 || values.any(|(_, value)| columns_in(value).is_none_or(|columns| !columns.is_empty()))
         };
         let (change, reads) = match &self.action {
@@ -203,17 +229,20 @@ impl PreparedModification {
         session: &Session,
         found: &Found,
         parameters: &[Parameter],
-    ) -> Result<(u64, BTreeMap<VnodeId, Vec<Change>>), QueryError> {
-        let mut rows = self.matching(session, found, &[], parameters).await?;
+    ) -> Result<(Changed, BTreeMap<VnodeId, Vec<Change>>), QueryError> {
+        let mut rows = self.matching(session, found, &self.returned(), parameters).await?;
         let whole = self.whole_spans(found);
-        let mut count = 0;
+        let mut changed = Changed::default();
         // Series by the span they lose; so a fleet with equal spans, or rows of equal times, is one change.
         let mut spans: HashMap<(u32, u32), (i64, i64)> = HashMap::new();
         let mut points: BTreeMap<(u32, i64), Vec<u32>> = BTreeMap::new();
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(plan::errors::translate)?;
             let (vnodes, series, times) = (numbers(&batch, VNODE)?, numbers(&batch, SERIES)?, times(&batch)?);
-            count += batch.num_rows() as u64;
+            changed.count += batch.num_rows() as u64;
+            if let Some(returning) = &self.returning {
+                changed.add(returning, batch.columns()[VALUES..].to_vec())?;
+            }
             for ((vnode, series), time) in vnodes.iter().zip(series.iter()).zip(times.iter()) {
                 if whole {
                     let span = spans.entry((*vnode, *series)).or_insert((*time, *time));
@@ -222,7 +251,7 @@ impl PreparedModification {
                     points.entry((*vnode, *time)).or_default().push(*series);
                 }
             }
-            refuse_too_many(points.len().saturating_mul(64))?;
+            refuse_too_many(points.len().saturating_mul(64).saturating_add(changed.bytes))?;
         }
         let mut grouped: BTreeMap<(u32, i64, i64), Vec<u32>> = BTreeMap::new();
         for ((vnode, series), (first, last)) in spans {
@@ -245,7 +274,7 @@ impl PreparedModification {
                 .or_default()
                 .push(Change::Delete { family, series, time });
         }
-        Ok((count, changes))
+        Ok((changed, changes))
     }
 
     /// The rows as they will be: all their columns, the assigned ones with their new values.
@@ -255,17 +284,31 @@ impl PreparedModification {
         found: &Found,
         assignments: &[(String, ast::Expr)],
         parameters: &[Parameter],
-    ) -> Result<(u64, BTreeMap<VnodeId, Vec<Change>>), QueryError> {
+    ) -> Result<(Changed, BTreeMap<VnodeId, Vec<Change>>), QueryError> {
         let columns: Vec<&Column> = found.table().columns.iter().skip(1).collect();
         let value = |column: &&Column| {
             let assigned = assignments.iter().find(|(name, _)| *name == column.name);
             let value = assigned.map_or_else(|| column_expr(&column.name), |(_, value)| value.clone());
             (column.name.clone(), value)
         };
-        let values: Vec<(String, ast::Expr)> = columns.iter().map(value).collect();
+        let mut values: Vec<(String, ast::Expr)> = columns.iter().map(value).collect();
+        // What RETURNING shows is the new value where there is one, and else what was read beside it.
+        let returned: Vec<usize> = self
+            .returned()
+            .into_iter()
+            .map(
+                |(name, value)| match columns.iter().position(|column| column.name == name) {
+                    Some(index) => index,
+                    None => {
+                        values.push((name, value));
+                        values.len() - 1
+                    }
+                },
+            )
+            .collect();
         let mut rows = self.matching(session, found, &values, parameters).await?;
         let precision = found.database.options.precision;
-        let mut count = 0;
+        let mut changed = Changed::default();
         let mut bytes = 0usize;
         let mut changes: BTreeMap<VnodeId, Vec<Change>> = BTreeMap::new();
         while let Some(batch) = rows.next().await {
@@ -279,14 +322,21 @@ impl PreparedModification {
                 }
                 arrays.push((ColumnId(column.id), array));
             }
-            count += batch.num_rows() as u64;
+            changed.count += batch.num_rows() as u64;
+            if let Some(returning) = &self.returning {
+                let value = |index: &usize| match arrays.get(*index) {
+                    Some((_, array)) => array.clone(),
+                    None => batch.column(VALUES + index).clone(),
+                };
+                changed.add(returning, returned.iter().map(value).collect())?;
+            }
             for (vnode, rows) in by_vnode(&batch, FamilyId(found.table().oid), arrays)? {
                 bytes = bytes.saturating_add(rows.memory_bytes());
                 changes.entry(VnodeId(vnode)).or_default().push(Change::Rows(rows));
             }
-            refuse_too_many(bytes)?;
+            refuse_too_many(bytes.saturating_add(changed.bytes))?;
         }
-        Ok((count, changes))
+        Ok((changed, changes))
     }
 
     /// Sets tags of the tables that match; answers with their number.
@@ -401,6 +451,35 @@ impl PreparedModification {
     }
 }
 
+/// The rows that a statement removed or wrote.
+#[derive(Default)]
+struct Changed {
+    count: u64,
+    /// For RETURNING.
+    rows: Vec<RecordBatch>,
+    bytes: usize,
+}
+
+impl Changed {
+    fn add(&mut self, returning: &Returning, columns: Vec<ArrayRef>) -> Result<(), QueryError> {
+        let batch = RecordBatch::try_new(returning.schema().clone(), columns).map_err(internal)?;
+        self.bytes = self.bytes.saturating_add(batch.get_array_memory_size());
+        self.rows.push(batch);
+        Ok(())
+    }
+}
+
+async fn returning(
+    session: &Session,
+    table: &ast::TableWithJoins,
+    items: Option<&[ast::SelectItem]>,
+) -> Result<Option<Returning>, QueryError> {
+    match items {
+        Some(items) => Ok(Some(Returning::prepare(session, table, items).await?)),
+        None => Ok(None),
+    }
+}
+
 /// Finds the table, and the types of the parameters by planning the same expressions as a query.
 async fn prepare(
     session: &Session,
@@ -446,6 +525,7 @@ async fn prepare(
         name,
         selection,
         action,
+        returning: None,
     })
 }
 

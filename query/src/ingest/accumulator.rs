@@ -99,6 +99,15 @@ impl Families {
         self.closed_bytes
     }
 
+    /// The vnode of each row in the order they came, while the rows of one table are still together.
+    pub fn vnodes_in_order(&self) -> Option<&[u32]> {
+        let mut open = self.open.iter().filter(|rows| !rows.is_empty());
+        match (open.next(), open.next(), self.closed.is_empty()) {
+            (Some(rows), None, true) => Some(rows.vnodes()),
+            _ => None,
+        }
+    }
+
     /// The place of a table's rows for [`Families::rows`]. Rows that cannot share a chunk with the open ones close it.
     pub fn open(&mut self, table: &Arc<Table>, precision: Precision, conflict: Conflict) -> usize {
         match self.open.iter().position(|rows| rows.table.oid == table.oid) {

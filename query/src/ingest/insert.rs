@@ -35,6 +35,8 @@ pub(super) struct Insert {
     pub texts: Vec<String>,
     pub expressions: Vec<Expression>,
     pub conflict: OnConflict,
+    /// The list of RETURNING: bytes of the text.
+    pub returning: Option<Range<usize>>,
     /// The highest `$n`.
     pub parameters: usize,
     /// The word DEFAULT is among the values.
@@ -45,6 +47,8 @@ pub(super) struct Insert {
 #[derive(Debug)]
 pub(super) struct Clause {
     pub table: RelationName,
+    /// AS, for RETURNING.
+    pub alias: Option<String>,
     pub columns: Option<Vec<ColumnName>>,
     pub using: Option<Using>,
     pub source: Source,
@@ -132,8 +136,9 @@ impl Insert {
         let table = relation_name(cursor)?;
         let mut columns = None;
         let mut using = None;
+        let mut alias = None;
         if cursor.take_keyword("as") {
-            cursor.identifier()?;
+            alias = Some(cursor.identifier()?);
         }
         // TDengine takes the columns before and after USING.
         if at_columns(cursor) {
@@ -162,6 +167,7 @@ impl Insert {
         };
         Ok(Clause {
             table,
+            alias,
             columns,
             using,
             source,
@@ -386,7 +392,16 @@ impl Insert {
             }
         }
         if cursor.sees_keyword("returning") {
-            return Err(feature(cursor, "INSERT … RETURNING is not supported"));
+            if self.clauses.len() > 1 {
+                return Err(feature(
+                    cursor,
+                    "RETURNING of an INSERT into several tables is not supported",
+                ));
+            }
+            cursor.take_keyword("returning");
+            let start = cursor.at;
+            query_end(cursor)?;
+            self.returning = Some(start..cursor.at);
         }
         Ok(())
     }

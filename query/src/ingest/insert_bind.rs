@@ -16,7 +16,7 @@ use super::insert_planned::{execute_query, prepare_query};
 use super::insert_rows::Constants;
 use super::lexer::{Token, Value, position};
 use super::target::{ColumnName, Field, Place, Target};
-use crate::plan::PreparedQuery;
+use crate::plan::{PreparedQuery, Returning};
 use crate::{Engine, ErrorKind, Outcome, Parameter, QueryError, ResultField, Session};
 
 /// Rows wait in the session's open columns up to this size; then they are held, where the transaction's cap is watched.
@@ -29,6 +29,7 @@ pub struct PreparedInsert {
     pub parameter_types: Arc<[u32]>,
     /// `None`: returns no rows.
     pub fields: Option<Arc<[ResultField]>>,
+    returning: Option<Arc<Returning>>,
     pub(super) inner: Arc<Insert>,
     /// Tables as they were found last.
     bound: Arc<Mutex<Arc<Bound>>>,
@@ -64,9 +65,16 @@ impl InsertStatement {
             Some(query) => query.parameter_types.to_vec(),
             None => inner.parameter_types(&bound, parameter_types)?,
         };
+        let returning = match &inner.returning {
+            Some(span) => Some(Arc::new(
+                Box::pin(inner.prepare_returning(session, span.clone())).await?,
+            )),
+            None => None,
+        };
         Ok(PreparedInsert {
             parameter_types: parameter_types.into(),
-            fields: None,
+            fields: returning.as_ref().map(|returning| Arc::clone(&returning.fields)),
+            returning,
             inner: Arc::clone(inner),
             bound: Arc::new(Mutex::new(Arc::new(bound))),
         })
@@ -287,7 +295,7 @@ impl Insert {
         }
     }
 
-    fn needs_planner(&self, bound: &Bound) -> bool {
+    pub(super) fn needs_planner(&self, bound: &Bound) -> bool {
         self.has_default
             || self
                 .expressions
@@ -360,6 +368,9 @@ impl PreparedInsert {
         if !session.identity().superuser {
             self.check_rights(session, &bound)?;
         }
+        if let (Some(returning), Some(clause)) = (&self.returning, bound.clauses.first()) {
+            return Box::pin(self.execute_returning(session, &bound, clause, returning, parameters)).await;
+        }
         if let (Some(query), Some(clause)) = (&bound.query, bound.clauses.first()) {
             return Box::pin(execute_query(session, query, clause, parameters)).await;
         }
@@ -375,10 +386,13 @@ impl PreparedInsert {
 
     /// ON CONFLICT DO UPDATE changes rows that are there.
     fn check_rights(&self, session: &Session, bound: &Bound) -> Result<(), QueryError> {
-        let needed = match self.inner.conflict {
+        let mut needed = match self.inner.conflict {
             OnConflict::Update(_) => Privileges::INSERT.with(Privileges::UPDATE),
             OnConflict::None | OnConflict::DoNothing => Privileges::INSERT,
         };
+        if self.returning.is_some() {
+            needed = needed.with(Privileges::SELECT);
+        }
         for clause in &bound.clauses {
             session.may_insert(&clause.target, needed)?;
         }

@@ -246,6 +246,19 @@ pub(super) async fn execute_query(
     clause: &BoundClause,
     parameters: &[Parameter],
 ) -> Result<Outcome, QueryError> {
+    let (mut accumulator, count) = gather_query(session, query, clause, parameters).await?;
+    let engine = Arc::clone(session.engine());
+    session.hold(accumulator.take(&engine)?)?;
+    Ok(Outcome::Complete(format!("INSERT 0 {count}")))
+}
+
+/// The rows of an INSERT … SELECT, not yet held, and how many they are.
+pub(super) async fn gather_query(
+    session: &mut Session,
+    query: &PreparedQuery,
+    clause: &BoundClause,
+    parameters: &[Parameter],
+) -> Result<(Accumulator, u64), QueryError> {
     if let Some(missing) = &clause.missing {
         return Err(null_violation(missing, &clause.target.table.name));
     }
@@ -272,8 +285,7 @@ pub(super) async fn execute_query(
         }
     }
     let count = batches.count;
-    session.hold(accumulator.take(&engine)?)?;
-    Ok(Outcome::Complete(format!("INSERT 0 {count}")))
+    Ok((accumulator, count))
 }
 
 /// Rows of a query on their way into a table.

@@ -20,6 +20,7 @@ pub mod insert;
 pub mod insert_bind;
 pub mod insert_expressions;
 pub mod insert_planned;
+mod insert_returning;
 pub mod insert_rows;
 pub mod lexer;
 pub mod names;

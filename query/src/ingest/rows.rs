@@ -101,6 +101,11 @@ impl FamilyRows {
         self.times.push(time);
     }
 
+    /// The vnode of each row.
+    pub fn vnodes(&self) -> &[u32] {
+        &self.vnodes
+    }
+
     pub fn memory_bytes(&self) -> usize {
         let texts = self.text_columns.iter().map(|index| self.columns[*index].text_bytes());
         self.row_bytes * self.len() + texts.sum::<usize>()

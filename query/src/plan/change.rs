@@ -43,6 +43,10 @@ pub async fn matching_rows(
     };
     let mut types: Vec<DataType> = Vec::new();
     for (column, _) in values {
+        if column == super::table::TBNAME {
+            types.push(DataType::Utf8View);
+            continue;
+        }
         let found = table
             .columns
             .iter()

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
-use taospg_catalog::{ChildRef, Table};
+use taospg_catalog::{ChildRef, Database, Table};
 
 use crate::{Parameter, QueryError, ResultField, RowSet, Session};
 
@@ -35,6 +36,7 @@ mod parameters;
 mod planner;
 mod prepare;
 mod resolve;
+mod returning;
 mod rewrite;
 mod scan;
 mod sort;
@@ -47,6 +49,7 @@ mod yielding;
 pub use matching_tables::matching_tables;
 pub use planner::Planner;
 use prepare::Kept;
+pub use returning::Returning;
 
 /// A query that has been looked up and typed; it can be executed many times.
 #[derive(Clone)]
@@ -70,12 +73,21 @@ impl PreparedQuery {
     pub async fn execute(&self, session: &Session, parameters: &[Parameter]) -> Result<RowSet, QueryError> {
         prepare::execute(self, session, parameters).await
     }
+
+    /// The analyzed plan, and the databases whose tables it names.
+    fn parts(&self) -> (LogicalPlan, Vec<Arc<Database>>) {
+        self.kept.parts()
+    }
 }
 
 /// The value of an expression without columns, cast to `data_type` as an assignment casts.
 pub async fn constant(session: &Session, expr: &ast::Expr, data_type: &DataType) -> Result<ScalarValue, QueryError> {
     constant::constant(session, expr, data_type).await
 }
+
+/// Columns of [`matching_rows`] that say which vnode and which series of it a row is in; conditions may name them.
+pub const VNODE_COLUMN: &str = table::VNODE;
+pub const SERIES_COLUMN: &str = table::SERIES;
 
 /// The rows that a DELETE or UPDATE touches: columns vnode UInt32, series UInt32, slot UInt32 (0 for a plain table), time Int64, then one for
 /// each of `values`: the expression cast to the type of the column or tag it is for. `parameter_types`: as the statement was prepared with.

@@ -33,6 +33,12 @@ pub struct Kept {
     explain: Option<explain::Kind>,
 }
 
+impl Kept {
+    pub fn parts(&self) -> (LogicalPlan, Vec<Arc<Database>>) {
+        (self.plan.clone(), self.databases.clone())
+    }
+}
+
 pub async fn prepare(
     session: &Session,
     statement: &ast::Statement,

@@ -11,7 +11,7 @@ use datafusion::common::cast::as_boolean_array;
 use datafusion::logical_expr::expr::{BinaryExpr, InList};
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::physical_plan::PhysicalExpr;
-use taospg_catalog::{CHUNK_ROWS, Catalog, ChildChunk, Children, Relation, TableKind};
+use taospg_catalog::{CHUNK_ROWS, Catalog, ChildChunk, Children, Relation, SeriesRef, TableKind};
 use taospg_storage::SeriesId;
 
 use super::table::{SeriesTable, Source};
@@ -250,6 +250,8 @@ fn evaluate(
         let column = match source {
             Source::Tag(index) => chunk.tags.get(index)?,
             Source::Name => &chunk.names,
+            Source::Vnode => &numbers(chunk, |series| series.vnode),
+            Source::Series => &numbers(chunk, |series| series.series),
             _ => return None,
         };
         Some(match row {
@@ -259,6 +261,11 @@ fn evaluate(
         })
     })?;
     truths(predicate, &batch)
+}
+
+/// A number of each child's series, for statements that know their rows by it.
+fn numbers(chunk: &ChildChunk, number: impl Fn(&SeriesRef) -> u32) -> ArrayRef {
+    Arc::new(UInt32Array::from_iter_values(chunk.series.iter().map(number)))
 }
 
 /// A batch with the table's schema: `values` for tags and names, nulls for columns that the predicate does not look at.
@@ -289,7 +296,7 @@ fn truths(predicate: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> DfResult<Bo
     })
 }
 
-fn series_of(children: &Children, slot: u32) -> Option<taospg_catalog::SeriesRef> {
+fn series_of(children: &Children, slot: u32) -> Option<SeriesRef> {
     let rows = CHUNK_ROWS as usize;
     let chunk = children.chunks.get(slot as usize / rows)?;
     chunk.series.get(slot as usize % rows).copied()

@@ -48,7 +48,7 @@ impl Session {
             }
             (_, PlanBody::Modification(modification)) => {
                 self.hold_accumulated()?;
-                Box::pin(modification.execute(self, parameters)).await?
+                return Box::pin(modification.execute(self, parameters)).await;
             }
             (Command::Execute { arguments, .. }, PlanBody::Named(named)) => {
                 return Box::pin(self.execute_named(&named, arguments)).await;

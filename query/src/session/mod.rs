@@ -354,7 +354,7 @@ impl PlanBody {
         match self {
             PlanBody::Insert(insert) => (insert.parameter_types.clone(), insert.fields.clone()),
             PlanBody::Query(query) => (query.parameter_types.clone(), Some(query.fields.clone())),
-            PlanBody::Modification(modification) => (modification.parameter_types.clone(), None),
+            PlanBody::Modification(modification) => (modification.parameter_types.clone(), modification.fields()),
             PlanBody::Named(prepared) => ([].into(), prepared.fields.clone()),
             PlanBody::Direct(fields) => ([].into(), fields.clone()),
         }

@@ -36,8 +36,9 @@ mod types;
 
 pub(crate) use alter::{AlterTable, AlterTableStep};
 pub(crate) use create::{ColumnDefinition, CreateChild, CreateTable};
+use cursor::Cursor;
 pub(crate) use cursor::SourceExpr;
-use cursor::{Cursor, syntax_error};
+pub(crate) use cursor::syntax_error;
 pub(crate) use database::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
 use lexer::{TokenKind, skip_space, statement_end, token_at};
 pub(crate) use role::{Grants, Owned, RoleCommand, RoleName, RoleOption, Things};

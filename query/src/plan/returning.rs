@@ -1,0 +1,124 @@
+//! RETURNING: a list of expressions over the rows that a statement wrote or removed.
+//!
+//! It is planned as a SELECT from the table; when it runs, the statement's own rows stand in the place of the scan. So every expression means
+//! what it means in a query.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::{MemTable, provider_as_source, source_as_provider};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast;
+use taospg_catalog::Database;
+
+use super::context::QueryContext;
+use super::table::SeriesTable;
+use super::{errors, parameters, prepare};
+use crate::copy_out::{select_in, template};
+use crate::{ErrorKind, QueryError, ResultField, RowSet, Session};
+
+/// A RETURNING list that has been looked up and typed.
+#[derive(Clone)]
+pub struct Returning {
+    pub fields: Arc<[ResultField]>,
+    plan: LogicalPlan,
+    databases: Vec<Arc<Database>>,
+    /// The columns that the rows must bring, in this order and of these types.
+    schema: SchemaRef,
+}
+
+impl Returning {
+    /// `table`: as the statement names it, with its alias.
+    pub async fn prepare(
+        session: &Session,
+        table: &ast::TableWithJoins,
+        items: &[ast::SelectItem],
+    ) -> Result<Returning, QueryError> {
+        let mut query = template()?;
+        let select = select_in(&mut query)?;
+        select.projection = items.to_vec();
+        select.from = vec![table.clone()];
+        let prepared = prepare::prepare(session, &query, &[]).await?;
+        if !prepared.parameter_types.is_empty() {
+            return Err(unsupported("a parameter in RETURNING"));
+        }
+        let (plan, databases) = prepared.parts();
+        let mut schema = None;
+        let mut aggregates = false;
+        plan.apply(|node| {
+            aggregates |= matches!(node, LogicalPlan::Aggregate(_));
+            if let Some(table) = scanned(node) {
+                schema.get_or_insert_with(|| table.schema());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .map_err(errors::translate)?;
+        if aggregates {
+            let message = "aggregate functions are not allowed in RETURNING";
+            return Err(QueryError::new(ErrorKind::GroupingError, message));
+        }
+        Ok(Returning {
+            fields: prepared.fields.clone(),
+            plan,
+            databases,
+            schema: schema.ok_or_else(|| unsupported("RETURNING from this table"))?,
+        })
+    }
+
+    /// Names of the columns that [`Returning::rows`] takes.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.schema.fields().iter().map(|field| field.name().as_str())
+    }
+
+    /// What a batch of those columns looks like.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The list evaluated over these rows. `tag`: what the command tag begins with.
+    pub async fn rows(
+        &self,
+        session: &Session,
+        rows: Vec<RecordBatch>,
+        tag: &'static str,
+    ) -> Result<RowSet, QueryError> {
+        let written = MemTable::try_new(self.schema.clone(), vec![rows]).map_err(errors::translate)?;
+        let written = provider_as_source(Arc::new(written));
+        let plan = self.plan.clone().transform_up(|node| match (scanned(&node), node) {
+            (Some(_), LogicalPlan::TableScan(mut scan)) => {
+                scan.source = written.clone();
+                Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+            }
+            (_, node) => Ok(Transformed::no(node)),
+        });
+        let plan = plan.map_err(errors::translate)?.data;
+        let zone = session.settings().time_zone;
+        let context = Arc::new(QueryContext::new(session, self.databases.iter()));
+        let state = session.engine().planner().state(zone, context);
+        let none = parameters::values(&[], &[], zone)?;
+        let physical = prepare::physical(&state, plan, none, false).await?;
+        let stream = prepare::run(physical, &state)?;
+        Ok(RowSet {
+            fields: self.fields.clone(),
+            schema: stream.schema(),
+            stream,
+            tag,
+        })
+    }
+}
+
+/// The time-series table that a node scans.
+fn scanned(node: &LogicalPlan) -> Option<SeriesTable> {
+    let LogicalPlan::TableScan(scan) = node else {
+        return None;
+    };
+    let provider = source_as_provider(&scan.source).ok()?;
+    provider.downcast_ref::<SeriesTable>().cloned()
+}
+
+fn unsupported(what: &str) -> QueryError {
+    QueryError::new(ErrorKind::FeatureNotSupported, format!("{what} is not supported"))
+}
