@@ -9,6 +9,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 mod any_equal;
 mod arithmetic;
 pub mod calendar;
+mod divide;
 pub mod first_last;
 mod interval;
 mod now;
@@ -81,6 +82,11 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         make: || Callable::Scalar(time_bucket::DateTrunc::new().into()),
         description: "the beginning of the hour, day, month … that a time is in, in the session's time zone or a named one",
         example: "SELECT date_trunc('day', now(), 'Europe/Berlin')",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(divide::Divide::new().into()),
+        description: "the quotient of two numbers that are no integers, refused when the divisor is zero",
+        example: "SELECT 7 / 2.0",
     },
     FunctionEntry {
         make: || Callable::Aggregate(FirstLast::new("first", false, false).into()),
@@ -238,6 +244,12 @@ pub fn checked(operation: Operation) -> Arc<ScalarUDF> {
         ]
     });
     FUNCTIONS[operation as usize].clone()
+}
+
+/// The function behind `/` of numbers that are no integers.
+pub fn divide() -> Arc<ScalarUDF> {
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(divide::Divide::new().into()));
+    FUNCTION.clone()
 }
 
 /// The function behind `interval * number` and `interval / number`.

@@ -9,13 +9,13 @@ use chrono_tz::Tz;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
-use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList, ScalarFunction};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, Cast, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::errors;
+use super::{errors, numbers};
 use crate::functions;
 use crate::pg_type::{self, oid, parse_literal};
 
@@ -54,6 +54,9 @@ impl Literals {
             }) => {
                 let low = self.read_or(*low, &expr, schema)?;
                 let high = self.read_or(*high, &expr, schema)?;
+                let beside = expr.get_type(schema)?;
+                let low = numbers::meeting(low, &beside, true, schema)?;
+                let high = numbers::meeting(high, &beside, true, schema)?;
                 Ok(Transformed::yes(Expr::Between(Between::new(
                     expr,
                     negated,
@@ -62,13 +65,19 @@ impl Literals {
                 ))))
             }
             Expr::InList(InList { expr, list, negated }) => {
+                let beside = expr.get_type(schema)?;
                 let list = list
                     .into_iter()
-                    .map(|item| self.read_or(item, &expr, schema))
+                    .map(|item| numbers::meeting(self.read_or(item, &expr, schema)?, &beside, true, schema))
                     .collect::<DfResult<_>>()?;
                 Ok(Transformed::yes(Expr::InList(InList { expr, list, negated })))
             }
             Expr::Cast(Cast { expr, field }) => self.cast(*expr, field, schema),
+            Expr::ScalarFunction(ScalarFunction { func, args }) if CHOOSE.contains(&func.name()) => {
+                let args = numbers::alternatives(args, schema)?;
+                Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
+            }
+            Expr::Case(case) => Ok(Transformed::yes(Expr::Case(chosen(case, schema)?))),
             other => Ok(Transformed::no(other)),
         }
     }
@@ -79,8 +88,15 @@ impl Literals {
             && reads(target)
         {
             let value = parse_literal(target, literal, self.zone).map_err(errors::wrap)?;
-            let value = cast_value(value, field.data_type())?;
+            let value = match numbers::keeps_scale(&value, field.data_type()) {
+                true => value,
+                false => cast_value(value, field.data_type())?,
+            };
             return Ok(Transformed::yes(Expr::Literal(value, None)));
+        }
+        if let Some(data_type) = numbers::unconstrained(&expr, &field, schema) {
+            let cast = Cast::new(Box::new(expr), data_type);
+            return Ok(Transformed::yes(Expr::Cast(cast)));
         }
         // Between instants and wall clocks stands the session's zone; Arrow would take UTC.
         let Ok(source) = expr.get_type(schema) else {
@@ -145,6 +161,29 @@ impl Literals {
         };
         Ok(Some(Expr::Literal(value, None)))
     }
+}
+
+/// Functions that give one of their arguments.
+const CHOOSE: &[&str] = &["coalesce", "greatest", "least", "nullif"];
+
+/// The results of a CASE.
+fn chosen(case: Case, schema: &DFSchema) -> DfResult<Case> {
+    let Case {
+        expr,
+        when_then_expr,
+        else_expr,
+    } = case;
+    let (whens, mut results): (Vec<_>, Vec<Expr>) =
+        when_then_expr.into_iter().map(|(when, then)| (when, *then)).unzip();
+    let otherwise = else_expr.is_some();
+    results.extend(else_expr.map(|expr| *expr));
+    let mut results = numbers::alternatives(results, schema)?;
+    let else_expr = if otherwise { results.pop().map(Box::new) } else { None };
+    Ok(Case {
+        expr,
+        when_then_expr: whens.into_iter().zip(results.into_iter().map(Box::new)).collect(),
+        else_expr,
+    })
 }
 
 fn is_distinct(op: datafusion::logical_expr::Operator) -> bool {
@@ -212,6 +251,10 @@ impl AnalyzerRule for Literals {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> DfResult<LogicalPlan> {
         plan.transform_up_with_subqueries(|plan| {
+            let plan = match plan {
+                LogicalPlan::Union(union) => numbers::union(union)?,
+                other => other,
+            };
             let mut schema = merge_schema(&plan.inputs());
             if let LogicalPlan::TableScan(scan) = &plan {
                 schema.merge(&scan.projected_schema);

@@ -31,6 +31,7 @@ mod literals;
 mod matching_tables;
 mod names;
 mod newest;
+mod numbers;
 mod operators;
 mod parameters;
 mod planner;

@@ -9,7 +9,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::errors;
+use super::{errors, numbers};
 use crate::functions::{self, Operation};
 use crate::pg_type;
 
@@ -32,6 +32,12 @@ impl ExprPlanner for PgOperators {
                 }));
             }
         }
+        use BinaryOperator::{Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Modulo, Multiply, NotEq, Plus};
+        let comparison = matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq);
+        let (left, right) = match comparison || matches!(op, Plus | Minus | Multiply | Divide | Modulo) {
+            true => numbers::operands(left, right, comparison, schema)?,
+            false => (left, right),
+        };
         let scaling = matches!(op, BinaryOperator::Multiply | BinaryOperator::Divide);
         if scaling {
             let interval =
@@ -48,6 +54,17 @@ impl ExprPlanner for PgOperators {
             }
             if op == BinaryOperator::Multiply && interval(&right) {
                 return Ok(scale(right, left, false));
+            }
+        }
+        if op == BinaryOperator::Divide {
+            let types = (left.get_type(schema), right.get_type(schema));
+            if let (Ok(left_type), Ok(right_type)) = types
+                && left_type.is_numeric()
+                && right_type.is_numeric()
+                && !(left_type.is_integer() && right_type.is_integer())
+            {
+                let call = ScalarFunction::new_udf(functions::divide(), vec![left, right]);
+                return Ok(PlannerResult::Planned(Expr::ScalarFunction(call)));
             }
         }
         let operation = match op {

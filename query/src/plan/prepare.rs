@@ -181,6 +181,7 @@ pub fn sql_planner<'a, 'b>(names: &'a Names<'b>) -> SqlToRel<'a, Names<'b>> {
     let options = ParserOptions::new()
         .with_enable_ident_normalization(true)
         .with_support_varchar_with_length(true)
+        .with_parse_float_as_decimal(true)
         .with_map_string_types_to_utf8view(true)
         // As PostgreSQL: NULLs are larger than every value.
         .with_default_null_ordering(NullOrdering::NullsMax);

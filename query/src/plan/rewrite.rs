@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::names::{folded, name_items};
+use super::numbers;
 use super::resolve::{Named, Relations};
 use super::table::{self, TBNAME};
 use crate::{ErrorKind, QueryError};
@@ -127,6 +128,30 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         match expr {
+            Expr::Value(value) => {
+                if let Value::Number(digits, _) = &value.value
+                    && let Some(written) = numbers::literal(digits)
+                {
+                    *expr = written;
+                }
+            }
+            Expr::Cast {
+                expr: inner,
+                data_type,
+                array: false,
+                ..
+            } => {
+                if let Some(length) = text_length(data_type) {
+                    let text = Expr::Cast {
+                        kind: ast::CastKind::DoubleColon,
+                        expr: inner.clone(),
+                        data_type: DataType::Text,
+                        array: false,
+                        format: None,
+                    };
+                    **inner = call("left", [text, number(&length.to_string())]);
+                }
+            }
             Expr::Function(function) => match self.function(function) {
                 Ok(None) => {}
                 Ok(Some(other)) => *expr = other,
@@ -324,6 +349,7 @@ impl Rewriter<'_> {
         };
         let name = folded(ident);
         let start = ident.span.start;
+        numbers::arguments(&name, function);
         let FunctionArguments::List(list) = &mut function.args else {
             return Ok(None);
         };
@@ -429,6 +455,20 @@ fn fetch_as_limit(query: &mut Query) {
             Some(_) => return,
         }
         query.fetch = None;
+    }
+}
+
+/// Characters that a cast to this type leaves.
+fn text_length(data_type: &DataType) -> Option<u64> {
+    use ast::CharacterLength::IntegerLength;
+    match data_type {
+        DataType::Varchar(Some(IntegerLength { length, .. }))
+        | DataType::CharacterVarying(Some(IntegerLength { length, .. }))
+        | DataType::CharVarying(Some(IntegerLength { length, .. }))
+        | DataType::Nvarchar(Some(IntegerLength { length, .. }))
+        | DataType::Char(Some(IntegerLength { length, .. }))
+        | DataType::Character(Some(IntegerLength { length, .. })) => Some(*length),
+        _ => None,
     }
 }
 

@@ -1,4 +1,8 @@
-//! `sum` of bigints is numeric, as in PostgreSQL: DataFusion would add them as bigints, and wrap around.
+//! Types of sums and averages as in PostgreSQL: `sum` of bigints is numeric (DataFusion would add them as bigints, and wrap around), `sum` of
+//! reals is real, `avg` of numerics has sixteen digits after the point.
+//!
+//! `avg` of integers stays a double, where PostgreSQL has a numeric: it is what dashboards ask of counters, the blocks' sums answer it, and a
+//! double of it is exact to fifteen digits.
 
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
@@ -8,7 +12,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, WindowFunctionDefinition, cast};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, cast};
 use datafusion::optimizer::AnalyzerRule;
 
 /// A bigint has 19 digits; one more keeps the sign of the smallest away from the edge.
@@ -17,6 +21,60 @@ pub const BIGINT_DIGITS: u8 = 20;
 /// The rule.
 #[derive(Debug)]
 pub struct NumericSums;
+
+/// Digits after the point that an averaged numeric gets: DataFusion adds four of its own.
+const AVERAGE_SCALE: i8 = 12;
+
+/// A numeric's digits before the point that leave room for those behind it, and for the sum of a billion rows.
+const AVERAGE_WHOLE_MAX: i16 = 17;
+
+fn deepen(args: &mut [Expr], schema: &DFSchema) -> bool {
+    match args.first_mut() {
+        Some(arg) => match arg.get_type(schema) {
+            Ok(DataType::Decimal128(precision, scale))
+                if scale < AVERAGE_SCALE && i16::from(precision) - i16::from(scale) <= AVERAGE_WHOLE_MAX =>
+            {
+                let precision = precision + (AVERAGE_SCALE - scale) as u8;
+                *arg = cast(arg.clone(), DataType::Decimal128(precision, AVERAGE_SCALE));
+                true
+            }
+            _ => false,
+        },
+        None => false,
+    }
+}
+
+/// Sums of reals, which are added as doubles, become real above the aggregate.
+fn narrow(plan: LogicalPlan) -> DfResult<Transformed<LogicalPlan>> {
+    let LogicalPlan::Aggregate(aggregate) = &plan else {
+        return Ok(Transformed::no(plan));
+    };
+    let input = aggregate.input.schema();
+    let is_real_sum = |expr: &Expr| match expr.clone().unalias() {
+        Expr::AggregateFunction(AggregateFunction { func, params }) if func.name() == "sum" => {
+            matches!(
+                params.args.first().map(|arg| arg.get_type(input)),
+                Some(Ok(DataType::Float32))
+            )
+        }
+        _ => false,
+    };
+    if !aggregate.aggr_expr.iter().any(is_real_sum) {
+        return Ok(Transformed::no(plan));
+    }
+    let groups = plan.schema().fields().len() - aggregate.aggr_expr.len();
+    let mut list = Vec::new();
+    for (index, (qualifier, field)) in plan.schema().iter().enumerate() {
+        let column = Expr::from((qualifier, field));
+        let real = index >= groups && is_real_sum(&aggregate.aggr_expr[index - groups]);
+        list.push(match real {
+            true => cast(column, DataType::Float32).alias_qualified(qualifier.cloned(), field.name()),
+            false => column,
+        });
+    }
+    let plan = LogicalPlanBuilder::from(plan).project(list)?.build()?;
+    Ok(Transformed::yes(plan))
+}
 
 fn widen(args: &mut [Expr], schema: &DFSchema) -> bool {
     match args.first_mut() {
@@ -32,6 +90,11 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
     Ok(match expr {
         Expr::AggregateFunction(AggregateFunction { func, mut params }) if func.name() == "sum" => {
             let changed = widen(&mut params.args, schema);
+            let expr = Expr::AggregateFunction(AggregateFunction { func, params });
+            Transformed::new_transformed(expr, changed)
+        }
+        Expr::AggregateFunction(AggregateFunction { func, mut params }) if func.name() == "avg" => {
+            let changed = deepen(&mut params.args, schema);
             let expr = Expr::AggregateFunction(AggregateFunction { func, params });
             Transformed::new_transformed(expr, changed)
         }
@@ -62,7 +125,7 @@ impl AnalyzerRule for NumericSums {
                 Ok(rewritten.update_data(|expr| name.restore(expr)))
             })?;
             // Types change upwards from here.
-            changed.map_data(LogicalPlan::recompute_schema)
+            changed.map_data(LogicalPlan::recompute_schema)?.transform_data(narrow)
         })?;
         Ok(rewritten.data)
     }
