@@ -380,7 +380,10 @@ mod tests {
             .flat_map(|line| [line, "\n"])
             .collect();
         assert_eq!(Settings::from_text(&uncommented).unwrap(), Settings::default());
-        let keys = uncommented.lines().filter(|line| line.contains(" = ")).count();
+        let keys = uncommented
+            .lines()
+            .filter(|line| !line.starts_with('#') && line.contains(" = "))
+            .count();
         assert_eq!(keys, 15, "one line for each setting");
         assert_eq!(Settings::from_text(example).unwrap(), Settings::default());
     }

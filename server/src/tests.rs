@@ -299,8 +299,10 @@ fn who_cannot_come_in_is_told_why() {
     client.send(&startup(&[("user", "postgres"), ("database", "nowhere")]));
     let answers = client.until_closed();
     assert_eq!(sqlstate_of(&answers), "3D000");
+    // After the client has proved who it is, as in PostgreSQL.
+    assert_eq!(answers[0].0, b'R');
     assert_eq!(
-        error_field(&answers[0], b'M').unwrap(),
+        error_field(&answers[1], b'M').unwrap(),
         "database \"nowhere\" does not exist"
     );
 

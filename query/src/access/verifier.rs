@@ -32,7 +32,7 @@ pub fn parts(verifier: &str) -> Option<VerifierParts<'_>> {
     const KEY_CHARACTERS: usize = 44;
     let is_base64 = |text: &str| {
         let character = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-        !text.is_empty() && text.len() % 4 == 0 && text.bytes().all(character)
+        !text.is_empty() && text.len().is_multiple_of(4) && text.bytes().all(character)
     };
     let whole = [salt, stored_key, server_key].into_iter().all(is_base64)
         && stored_key.len() == KEY_CHARACTERS

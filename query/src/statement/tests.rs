@@ -162,7 +162,6 @@ fn tables_that_cannot_be_are_refused_with_their_place() {
             33,
         ),
         ("create index on t (a)", ErrorKind::FeatureNotSupported, 8),
-        ("grant select on t to x", ErrorKind::FeatureNotSupported, 1),
     ] {
         let (found, message, at) = error(sql);
         assert_eq!((found, at), (kind, Some(position)), "{sql}: {message}");
@@ -228,7 +227,6 @@ fn changes_of_tables_are_read_in_both_dialects() {
         error("ALTER TABLE m ALTER COLUMN a SET NOT NULL").0,
         ErrorKind::FeatureNotSupported
     );
-    assert_eq!(error("ALTER TABLE m OWNER TO x").0, ErrorKind::FeatureNotSupported);
 }
 
 #[test]

@@ -111,7 +111,7 @@ async fn pools_can_reset_a_session() {
     client
         .ok("SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DISCARD TEMP; DISCARD SEQUENCES")
         .await;
-    assert_eq!(client.fails("SET ROLE nobody").await, ErrorKind::InsufficientPrivilege);
+    assert_eq!(client.fails("SET ROLE nobody").await, ErrorKind::InvalidParameterValue);
     assert_eq!(
         client.fails("DECLARE c CURSOR FOR SELECT 1").await,
         ErrorKind::FeatureNotSupported

@@ -220,11 +220,6 @@ fn errors_are_worded_as_by_postgres() {
             "INSERT … DEFAULT VALUES is not supported: a row needs a time",
         ),
         (
-            "INSERT INTO t VALUES (1) RETURNING *",
-            FeatureNotSupported,
-            "INSERT … RETURNING is not supported",
-        ),
-        (
             "INSERT INTO t VALUES ($0)",
             UndefinedParameter,
             "there is no parameter $0",
