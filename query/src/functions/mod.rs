@@ -9,6 +9,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 mod any_equal;
 mod arithmetic;
 pub mod calendar;
+mod digest;
 mod divide;
 pub mod first_last;
 mod interval;
@@ -144,6 +145,11 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         example: "SELECT localtimestamp",
     },
     FunctionEntry {
+        make: || Callable::Scalar(digest::Digest::new(digest::Algorithm::Md5).into()),
+        description: "the MD5 digest of a text or of bytes, in hexadecimal",
+        example: "SELECT md5('taospg')",
+    },
+    FunctionEntry {
         make: || Callable::Scalar(Now::new("now", Kind::Instant).into()),
         description: "when the transaction began",
         example: "SELECT now() - interval '1 hour'",
@@ -152,6 +158,26 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         make: || Callable::Scalar(round::Round::new("round", false).into()),
         description: "a number rounded to an integer, or to some digits after the point",
         example: "SELECT round(2.345::numeric, 2)",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(digest::Digest::new(digest::Algorithm::Sha224).into()),
+        description: "the SHA-224 digest of bytes",
+        example: "SELECT sha224('taospg')",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(digest::Digest::new(digest::Algorithm::Sha256).into()),
+        description: "the SHA-256 digest of bytes",
+        example: "SELECT sha256('taospg')",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(digest::Digest::new(digest::Algorithm::Sha384).into()),
+        description: "the SHA-384 digest of bytes",
+        example: "SELECT sha384('taospg')",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(digest::Digest::new(digest::Algorithm::Sha512).into()),
+        description: "the SHA-512 digest of bytes",
+        example: "SELECT sha512('taospg')",
     },
     FunctionEntry {
         make: || Callable::Scalar(Now::new("statement_timestamp", Kind::Instant).into()),
