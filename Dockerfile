@@ -1,9 +1,9 @@
 # The server alone, run by a user of its own, with its data in a volume.
 #
 #   docker build -t taospg .
-#   docker run --network host -v taospg-data:/var/lib/taospg taospg
+#   docker run -p 5432:5432 -e TAOS_LISTEN=0.0.0.0:5432 -e TAOS_PASSWORD=… -v taospg-data:/var/lib/taospg taospg
 #
-# Only loopback is listened on, because there are no passwords yet: hence the host's network.
+# Without a password only loopback is listened on, which the host's network reaches: docker run --network host … (docs/security.md).
 
 FROM rust:1.95-bookworm AS build
 # libclang: the bindings of RocksDB are generated.

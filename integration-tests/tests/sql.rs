@@ -44,14 +44,24 @@ impl Display for Failure {
 
 struct Connection {
     client: Client,
-    checkpoints: bool,
+    /// Makes the checkpoints: the script may act as a role that must not.
+    second: Option<Client>,
 }
 
 impl Connection {
     async fn open(dsn: String, checkpoints: bool) -> Result<Connection, Failure> {
-        let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await?;
-        tokio::spawn(connection);
-        Ok(Connection { client, checkpoints })
+        let connect = async || {
+            let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await?;
+            tokio::spawn(connection);
+            Ok::<Client, Failure>(client)
+        };
+        Ok(Connection {
+            client: connect().await?,
+            second: match checkpoints {
+                true => Some(connect().await?),
+                false => None,
+            },
+        })
     }
 }
 
@@ -74,8 +84,8 @@ impl AsyncDB for Connection {
                 _ => {}
             }
         }
-        if self.checkpoints {
-            self.client.simple_query("CHECKPOINT").await?;
+        if let Some(second) = &self.second {
+            second.simple_query("CHECKPOINT").await?;
         }
         Ok(match columns {
             Some(columns) => DBOutput::Rows {

@@ -317,7 +317,7 @@ fn drop(session: &mut Session, if_exists: bool, names: &[RoleName]) -> Result<()
     })
 }
 
-/// `owner of table meters`, `privileges for database power`.
+/// `owner of table meters`, `privileges for database power`, as PostgreSQL lists what stands in the way.
 fn dependency(session: &Session, roles: &Roles, role: u32, oid: u32) -> String {
     let catalog = session.engine().catalog();
     let thing = match (catalog.table_by_oid(oid), catalog.database_by_oid(oid)) {
@@ -325,8 +325,12 @@ fn dependency(session: &Session, roles: &Roles, role: u32, oid: u32) -> String {
         (None, Some(database)) => format!("database {}", database.name),
         (None, None) => format!("table with OID {oid}"),
     };
-    match roles.owner_of(oid) == role {
-        true => format!("owner of {thing}"),
+    let Some(access) = roles.access(oid).filter(|access| access.owner != role) else {
+        return format!("owner of {thing}");
+    };
+    let of_schema = access.schema_grants.iter().flatten();
+    match { of_schema }.any(|grant| grant.grantee == role || grant.grantor == role) {
+        true => "privileges for schema public".into(),
         false => format!("privileges for {thing}"),
     }
 }

@@ -288,14 +288,21 @@ fn holds(identity: &Identity, thing: &Thing<'_>, list: &str) -> Result<Cell> {
     let held = identity.privileges(thing);
     let owner = identity.has_role(identity.roles.owner_of(thing.owned_as()));
     let grantable = || {
-        let access = identity.roles.access(thing.owned_as());
-        let grants = access.and_then(|access| match thing {
-            Thing::Schema(_) => access.schema_grants.as_deref(),
-            _ => access.grants.as_deref(),
-        });
-        let mine = grants.unwrap_or_default().iter();
-        let mine = mine.filter(|grant| identity.held.contains(&grant.grantee));
-        mine.fold(Privileges::NONE, |all, grant| all.with(grant.grantable))
+        let roles = &identity.roles;
+        let of = |oid: u32| {
+            let access = roles.access(oid);
+            let grants = access.and_then(|access| match thing {
+                Thing::Schema(_) => access.schema_grants.as_deref(),
+                _ => access.grants.as_deref(),
+            });
+            let mine = grants.unwrap_or_default().iter();
+            let mine = mine.filter(|grant| identity.held.contains(&grant.grantee));
+            mine.fold(Privileges::NONE, |all, grant| all.with(grant.grantable))
+        };
+        match thing {
+            Thing::Table { child: Some(child), .. } => of(*child).with(of(thing.owned_as())),
+            _ => of(thing.owned_as()),
+        }
     };
     let has = |(privilege, on): &(Privileges, bool)| match on {
         false => held.contains(*privilege),
