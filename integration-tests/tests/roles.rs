@@ -78,7 +78,7 @@ const SETUP: &str = "
     GRANT SELECT ON meters TO reader; GRANT INSERT ON meters TO writer; GRANT SELECT, UPDATE, DELETE, TRUNCATE ON meters TO editor;
     GRANT UPDATE, DELETE ON TABLE meters TO blind; GRANT SELECT, INSERT ON d1 TO of_one;
     GRANT INSERT, SELECT, UPDATE, DELETE ON plain TO of_plain;
-    GRANT INSERT ON sink TO PUBLIC;
+    GRANT INSERT, SELECT ON sink TO PUBLIC;
 ";
 
 /// Statements with what they need of `{t}`. Prepared ones run by the extended protocol and by PREPARE too.
@@ -102,6 +102,12 @@ const STATEMENTS: &[(&str, &str)] = &[
         "aw",
     ),
     ("INSERT INTO {t} (ts, v) SELECT now(), 1", "a"),
+    ("INSERT INTO {t} (ts, v) VALUES (now(), 1) RETURNING v", "ar"),
+    (
+        "INSERT INTO sink VALUES (now(), 1) RETURNING (SELECT max(v) FROM {t})",
+        "r",
+    ),
+    ("DELETE FROM {t} RETURNING v", "dr"),
     ("DELETE FROM {t}", "d"),
     ("DELETE FROM {t} WHERE v = 1", "dr"),
     ("UPDATE {t} SET v = 7", "w"),

@@ -12,9 +12,10 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, provider_as_source, source_as_provider};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
-use taospg_catalog::Database;
+use taospg_catalog::{Database, Privileges};
 
 use super::context::QueryContext;
+use super::prepare::TableRead;
 use super::table::SeriesTable;
 use super::{errors, parameters, prepare};
 use crate::copy_out::{select_in, template};
@@ -26,6 +27,8 @@ pub struct Returning {
     pub fields: Arc<[ResultField]>,
     plan: LogicalPlan,
     databases: Vec<Arc<Database>>,
+    /// The statement's own table, and those of subqueries.
+    reads: Vec<TableRead>,
     /// The columns that the rows must bring, in this order and of these types.
     schema: SchemaRef,
 }
@@ -62,6 +65,7 @@ impl Returning {
         }
         Ok(Returning {
             fields: prepared.fields.clone(),
+            reads: prepare::reads(&plan)?,
             plan,
             databases,
             schema: schema.ok_or_else(|| unsupported("RETURNING from this table"))?,
@@ -85,6 +89,9 @@ impl Returning {
         rows: Vec<RecordBatch>,
         tag: &'static str,
     ) -> Result<RowSet, QueryError> {
+        for read in &self.reads {
+            session.may(&read.thing(), Privileges::SELECT)?;
+        }
         let written = MemTable::try_new(self.schema.clone(), vec![rows]).map_err(errors::translate)?;
         let written = provider_as_source(Arc::new(written));
         let plan = self.plan.clone().transform_up(|node| match (scanned(&node), node) {
