@@ -3,9 +3,12 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit};
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
+    TimeUnit,
+};
 use chrono::{DateTime, Datelike, NaiveDateTime, Offset, TimeZone, Timelike};
 use chrono_tz::Tz;
 use datafusion::common::{Result as DfResult, ScalarValue, exec_err, plan_err};
@@ -152,6 +155,23 @@ fn as_text(array: &ArrayRef, zone: Tz) -> DfResult<ArrayRef> {
             let values = array.as_primitive::<Float64Type>().clone();
             Box::new(move |row, out| write_float(values.value(row), &format!("{:e}", values.value(row)), 15, out))
         }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let values = array.as_primitive::<IntervalMonthDayNanoType>().clone();
+            Box::new(move |row, out| write_interval(values.value(row), out))
+        }
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>().clone();
+            let elements = as_text(lists.values(), zone)?;
+            // A boolean in an array is one letter, as it is on the wire.
+            let elements = match lists.values().data_type() {
+                DataType::Boolean => initials(&elements),
+                _ => elements,
+            };
+            Box::new(move |row, out| {
+                let offsets = lists.value_offsets();
+                write_list(&elements, offsets[row] as usize..offsets[row + 1] as usize, out);
+            })
+        }
         _ => return Ok(cast(array, &DataType::Utf8View)?),
     };
     let mut builder = StringViewBuilder::with_capacity(array.len());
@@ -166,6 +186,82 @@ fn as_text(array: &ArrayRef, zone: Tz) -> DfResult<ArrayRef> {
         builder.append_value(&text);
     }
     Ok(Arc::new(builder.finish()))
+}
+
+/// `1 year 2 mons -3 days +04:05:06.7`: what is not zero, a sign where the part before was negative.
+fn write_interval(value: IntervalMonthDayNano, out: &mut String) {
+    let start = out.len();
+    let mut before_negative = false;
+    for (number, unit) in [
+        (value.months / 12, "year"),
+        (value.months % 12, "mon"),
+        (value.days, "day"),
+    ] {
+        if number == 0 {
+            continue;
+        }
+        let space = if out.len() > start { " " } else { "" };
+        let plus = if before_negative && number > 0 { "+" } else { "" };
+        let plural = if number == 1 { "" } else { "s" };
+        let _ = write!(out, "{space}{plus}{number} {unit}{plural}");
+        before_negative = number < 0;
+    }
+    if value.nanoseconds == 0 && out.len() > start {
+        return;
+    }
+    let space = if out.len() > start { " " } else { "" };
+    let sign = match value.nanoseconds {
+        ..0 => "-",
+        _ if before_negative => "+",
+        _ => "",
+    };
+    let microseconds = value.nanoseconds.unsigned_abs() / 1_000;
+    let seconds = microseconds / 1_000_000;
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    let _ = write!(out, "{space}{sign}{hours:02}:{minutes:02}:{:02}", seconds % 60);
+    if microseconds % 1_000_000 != 0 {
+        let fraction = format!("{:06}", microseconds % 1_000_000);
+        let _ = write!(out, ".{}", fraction.trim_end_matches('0'));
+    }
+}
+
+/// The first letter of each text.
+fn initials(texts: &ArrayRef) -> ArrayRef {
+    let letters = texts
+        .as_string_view()
+        .iter()
+        .map(|text| text.and_then(|text| text.get(..1)));
+    Arc::new(letters.collect::<StringViewArray>())
+}
+
+/// `{a,"b c",NULL}`
+fn write_list(elements: &ArrayRef, range: std::ops::Range<usize>, out: &mut String) {
+    let texts = elements.as_string_view();
+    out.push('{');
+    for (place, index) in range.enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        if texts.is_null(index) {
+            out.push_str("NULL");
+            continue;
+        }
+        let text = texts.value(index);
+        let special = |letter: char| letter.is_ascii_whitespace() || matches!(letter, '{' | '}' | ',' | '"' | '\\');
+        if !text.is_empty() && !text.eq_ignore_ascii_case("null") && !text.contains(special) {
+            out.push_str(text);
+            continue;
+        }
+        out.push('"');
+        for letter in text.chars() {
+            if matches!(letter, '"' | '\\') {
+                out.push('\\');
+            }
+            out.push(letter);
+        }
+        out.push('"');
+    }
+    out.push('}');
 }
 
 /// A float in its shortest form that reads back the same; with an exponent where PostgreSQL has one: below 1e-4, and from `digits` digits up.

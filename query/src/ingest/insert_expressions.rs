@@ -87,6 +87,12 @@ fn interval(text: &str) -> Option<i64> {
 
 /// The type at the cursor, if it is a plain one that values of columns have: its OID. `varchar(10)` and the like are left to the planner.
 pub(super) fn type_name(cursor: &mut Cursor<'_>) -> Option<u32> {
+    let type_oid = base_type(cursor)?;
+    (cursor.peek() != b'(').then_some(type_oid)
+}
+
+/// As [`type_name`], with whatever stands in brackets behind it: a parameter's type has no modifiers.
+fn base_type(cursor: &mut Cursor<'_>) -> Option<u32> {
     let word = cursor.word().to_ascii_lowercase();
     let type_oid = match word.as_str() {
         "bool" | "boolean" => oid::BOOL,
@@ -121,7 +127,7 @@ pub(super) fn type_name(cursor: &mut Cursor<'_>) -> Option<u32> {
         }
     }
     cursor.skip_space();
-    (cursor.peek() != b'(' && cursor.peek() != b'[').then_some(type_oid)
+    (cursor.peek() != b'[').then_some(type_oid)
 }
 
 /// A parameter inside an expression.
@@ -154,7 +160,7 @@ pub(super) fn parameters_in(expression: &str) -> Vec<InnerParameter> {
             let cast_oid = cast.rest().starts_with(b"::").then(|| {
                 cast.at += 2;
                 cast.skip_space();
-                type_name(&mut cast).unwrap_or(oid::TEXT)
+                base_type(&mut cast).unwrap_or(oid::TEXT)
             });
             if (1..=usize::from(u16::MAX)).contains(&number) {
                 found.push(InnerParameter { number, span, cast_oid });

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ListArray, new_empty_array};
 use arrow::buffer::OffsetBuffer;
-use arrow::compute::kernels::cast_utils::{IntervalParseConfig, IntervalUnit, parse_interval_month_day_nano_config};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
 use chrono_tz::Tz;
 use datafusion::common::ScalarValue;
 
+use super::interval::parse_interval;
 use super::time::{self, TimeError};
 use super::{Format, Parameter, arrow_type, element_oid, numeric, oid, type_name, utc};
 use crate::{ErrorKind, QueryError};
@@ -123,15 +123,6 @@ pub fn parse_literal(oid: u32, text: &str, time_zone: Tz) -> Result<ScalarValue,
         },
         _ => ScalarValue::Utf8View(Some(text.to_string())),
     })
-}
-
-/// An interval in PostgreSQL's spelling: `1 day 02:00:00`, `90 minutes`, `60.000s`, `P1DT2H`.
-pub fn parse_interval(text: &str) -> Option<IntervalMonthDayNano> {
-    let text = text.trim();
-    if text.is_empty() {
-        return None;
-    }
-    parse_interval_month_day_nano_config(text, IntervalParseConfig::new(IntervalUnit::Second)).ok()
 }
 
 fn timestamp(nanoseconds: i128, zone: Option<Arc<str>>, text: &str) -> Result<ScalarValue, QueryError> {

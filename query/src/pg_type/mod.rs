@@ -31,6 +31,7 @@ use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use bytes::Bytes;
 
 mod decode;
+mod interval;
 mod numeric;
 pub mod time;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use chrono_tz::Tz;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, Cast, InList, ScalarFunction};
@@ -92,7 +93,9 @@ impl Literals {
                 true => value,
                 false => cast_value(value, field.data_type())?,
             };
-            return Ok(Transformed::yes(Expr::Literal(value, None)));
+            // The metadata tells a uuid or a json from other text.
+            let metadata = (!field.metadata().is_empty()).then(|| FieldMetadata::new_from_field(&field));
+            return Ok(Transformed::yes(Expr::Literal(value, metadata)));
         }
         if let Some(data_type) = numbers::unconstrained(&expr, &field, schema) {
             let cast = Cast::new(Box::new(expr), data_type);
@@ -119,7 +122,13 @@ impl Literals {
                 in_zone(Expr::Cast(Cast::new(Box::new(expr), DataType::Timestamp(*unit, None))))
             }
             (
-                DataType::Timestamp(..) | DataType::Date32 | DataType::Boolean | DataType::Float32 | DataType::Float64,
+                DataType::Timestamp(..)
+                | DataType::Date32
+                | DataType::Boolean
+                | DataType::Float32
+                | DataType::Float64
+                | DataType::Interval(_)
+                | DataType::List(_),
                 other,
             ) if is_text(other) && !matches!(source, DataType::Date32) => {
                 Expr::ScalarFunction(ScalarFunction::new_udf(functions::to_text(), vec![expr]))

@@ -193,6 +193,7 @@ impl VisitorMut for Rewriter<'_> {
                 conditions.iter_mut().for_each(|when| narrow_literal(&mut when.result));
                 else_result.iter_mut().for_each(|other| narrow_literal(other));
             }
+            Expr::Array(array) => array.elem.iter_mut().for_each(narrow_literal),
             _ => {}
         }
         ControlFlow::Continue(())
