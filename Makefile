@@ -6,7 +6,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/taospg/tools
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TAOSPG := $(CARGO_TARGET_DIR)/release/taospg
 
-.PHONY: run build test check lint demo bench bless build-needs test-needs
+.PHONY: run build test prove check lint demo bench bless build-needs test-needs
 
 ## make run: build and serve on 127.0.0.1:5432 with the data in ./data
 run: build
@@ -19,6 +19,10 @@ build: build-needs
 ## make test: every test, which is all that CI does
 test: build test-needs
 	TAOSPG_TOOLS=$(TOOLS) cargo test --release --workspace
+
+## make prove: the scenario of all drivers against PostgreSQL too, where it is installed
+prove: build test-needs
+	TAOSPG_TOOLS=$(TOOLS) TAOSPG_PROVE=1 cargo test --release --workspace --test drivers
 
 ## make check: what comes before a commit
 check: lint
@@ -48,12 +52,13 @@ build-needs:
 	ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing="$$missing libclang-dev"; \
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $$missing >/dev/null; fi
 
-# psql, and the drivers of two languages at pinned versions.
+# psql, and the drivers at pinned versions. Java, Go and their drivers are used where they are.
 test-needs:
 	@missing=""; \
 	command -v psql >/dev/null || missing="$$missing postgresql-client"; \
 	command -v python3 >/dev/null || missing="$$missing python3"; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
+	ls /usr/lib/*/odbc/psqlodbcw.so >/dev/null 2>&1 || missing="$$missing odbc-postgresql"; \
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $$missing >/dev/null; fi
 	@integration-tests/drivers/install.sh $(TOOLS)

@@ -4,8 +4,10 @@
 //! Server::start -> connect / psql -> kill or stop -> start_again (same data) -> dropped: killed, directory removed
 //! ```
 
+pub mod postgres;
 pub mod psql;
 pub mod server;
 
+pub use postgres::Postgres;
 pub use psql::Psql;
 pub use server::{Server, tools};

@@ -13,8 +13,13 @@ pub struct Psql {
 
 impl Psql {
     pub fn new(server: &Server, database: &str) -> Psql {
+        Psql::at(server.port(), database)
+    }
+
+    /// Against whatever listens there.
+    pub fn at(port: u16, database: &str) -> Psql {
         Psql {
-            port: server.port(),
+            port,
             database: database.to_owned(),
         }
     }
