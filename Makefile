@@ -6,7 +6,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/taospg/tools
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TAOSPG := $(CARGO_TARGET_DIR)/release/taospg
 
-.PHONY: run build test prove check lint demo bench bless build-needs test-needs
+.PHONY: run build test prove suites check lint demo bench bless build-needs test-needs
 
 ## make run: build and serve on 127.0.0.1:5432 with the data in ./data
 run: build
@@ -23,6 +23,10 @@ test: build test-needs
 ## make prove: the scenario of all drivers against PostgreSQL too, where it is installed
 prove: build test-needs
 	TAOSPG_TOOLS=$(TOOLS) TAOSPG_PROVE=1 cargo test --release --workspace --test drivers
+
+## make suites: drivers' own test suites; the lists of what is known to fail may only shrink
+suites: build test-needs
+	python3 integration-tests/suites/run.py $(TAOSPG) $(TOOLS)
 
 ## make check: what comes before a commit
 check: lint
