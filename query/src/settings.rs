@@ -644,7 +644,7 @@ fn checked_special(name: &str, value: &str) -> Result<String, QueryError> {
             if bare == "utf8" || bare == "unicode" {
                 return Ok("UTF8".into());
             }
-            let message = format!("client encoding \"{value}\" is not supported");
+            let message = format!("invalid value for parameter \"client_encoding\": \"{value}\"");
             Err(QueryError::new(ErrorKind::InvalidParameterValue, message).with_hint("use UTF8"))
         }
         "DateStyle" => parse_date_style(value),

@@ -415,7 +415,11 @@ impl Connection {
     }
 
     pub(crate) fn complete_rows(&mut self, tag: &str, rows: u64) {
-        self.complete(&format!("{tag} {rows}"));
+        match tag {
+            // Rows of these are not counted, as in PostgreSQL.
+            "SHOW" | "EXPLAIN" => self.complete(tag),
+            _ => self.complete(&format!("{tag} {rows}")),
+        }
     }
 
     /// When a statement that begins now has to be done.

@@ -321,12 +321,12 @@ impl Connection {
             .remove_entry(name.as_str())
             .ok_or_else(|| no_portal(name.as_str()))?;
         // A portal whose execution fails is gone: nothing but the end of its transaction can follow.
-        self.execute_portal(&mut portal, limit).await?;
+        self.execute_portal(&name, &mut portal, limit).await?;
         self.portals.insert(name, portal);
         Ok(())
     }
 
-    async fn execute_portal(&mut self, portal: &mut Portal, limit: Option<u64>) -> Flow<()> {
+    async fn execute_portal(&mut self, name: &str, portal: &mut Portal, limit: Option<u64>) -> Flow<()> {
         let deadline = self.deadline();
         match &mut portal.state {
             PortalState::Ready => self.start_portal(portal, limit, deadline).await,
@@ -338,7 +338,7 @@ impl Connection {
             }
             PortalState::Done => Err(Failure::statement(
                 ErrorKind::ObjectNotInPrerequisiteState,
-                "portal cannot be run anymore",
+                format!("portal \"{name}\" cannot be run"),
             )),
         }
     }
@@ -462,5 +462,8 @@ fn no_portal(name: &str) -> QueryError {
 }
 
 fn invalid_target(message: &str, target: u8) -> Failure {
-    Failure::protocol(format!("invalid {message} message subtype {target}"))
+    Failure::statement(
+        ErrorKind::ProtocolViolation,
+        format!("invalid {message} message subtype {target}"),
+    )
 }

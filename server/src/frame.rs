@@ -72,7 +72,9 @@ pub fn cut_startup(input: &mut BytesMut) -> Result<Option<BytesMut>, Failure> {
     };
     let length = u32::from_be_bytes(*length) as usize;
     if !(STARTUP_BYTES_MIN..=STARTUP_BYTES_MAX).contains(&length) {
-        return Err(Failure::protocol("invalid length of startup packet"));
+        // Not worth an answer, as in PostgreSQL: it is no client of ours, or a port scanner.
+        tracing::debug!(length, "invalid length of startup packet");
+        return Err(Failure::Gone);
     }
     if input.len() < length {
         return Ok(None);
@@ -93,7 +95,7 @@ impl BodyReader {
     /// A string up to its zero byte, as a slice of the body.
     pub fn string(&mut self) -> Result<Text, Failure> {
         let Some(end) = self.body.iter().position(|byte| *byte == 0) else {
-            return Err(Failure::protocol("invalid string in message"));
+            return Err(malformed("invalid string in message"));
         };
         let bytes = self.body.split_to(end);
         self.body.advance(1);
@@ -136,7 +138,7 @@ impl BodyReader {
 
     fn need(&self, bytes: usize) -> Result<(), Failure> {
         if self.body.len() < bytes {
-            return Err(Failure::protocol("insufficient data left in message"));
+            return Err(malformed("insufficient data left in message"));
         }
         Ok(())
     }
@@ -146,9 +148,14 @@ impl BodyReader {
         if self.body.is_empty() {
             Ok(())
         } else {
-            Err(Failure::protocol("invalid message format"))
+            Err(malformed("invalid message format"))
         }
     }
+}
+
+/// The message is whole, so the next one can be read: it fails like a statement, as in PostgreSQL.
+fn malformed(problem: &str) -> Failure {
+    Failure::statement(ErrorKind::ProtocolViolation, problem)
 }
 
 /// A string of the client: checked to be UTF-8, not copied.

@@ -567,11 +567,6 @@ fn a_broken_message_ends_its_connection_with_a_reason() {
         b"!\0\0\0\x04".to_vec(),
         b"Q\0\0\0\x03".to_vec(),
         huge,
-        message(b'Q', b"no zero"),
-        message(b'P', b"name\0SELECT 1\0\xff\xff"),
-        // Bind: a parameter that reaches beyond its message.
-        message(b'B', b"\0\0\0\0\0\0\0\0\x01\0\0\x01\0"),
-        message(b'D', b"?\0"),
         message(b'p', b"secret\0"),
     ] {
         let mut client = server.connect();
@@ -582,6 +577,24 @@ fn a_broken_message_ends_its_connection_with_a_reason() {
         assert_eq!(error_field(last, b'C').unwrap(), "08P01", "{bad:?}");
     }
     server.connect();
+}
+
+#[test]
+fn a_broken_body_fails_its_statement_only() {
+    let server = Server::start();
+    let mut client = server.connect();
+    for bad in [
+        message(b'P', b"name\0SELECT 1\0\xff\xff"),
+        // Bind: a parameter that reaches beyond its message.
+        message(b'B', b"\0\0\0\0\0\0\0\0\x01\0\0\x01\0"),
+        message(b'D', b"?\0"),
+    ] {
+        client.send(&[parse("", "SELECT 1"), bad.clone(), sync()].concat());
+        assert_eq!(sqlstate_of(&client.until_ready()), "08P01", "{bad:?}");
+    }
+    client.send(&message(b'Q', b"no zero"));
+    assert_eq!(sqlstate_of(&client.until_ready()), "08P01");
+    assert_eq!(first_values(&client.query("SELECT 1")), ["1"]);
 }
 
 /// Garbage and damaged messages: whatever comes, the server neither panics nor stops answering others.
