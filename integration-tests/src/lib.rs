@@ -4,6 +4,7 @@
 //! Server::start -> connect / psql -> kill or stop -> start_again (same data) -> dropped: killed, directory removed
 //! ```
 
+pub mod messages;
 pub mod postgres;
 pub mod psql;
 pub mod server;
