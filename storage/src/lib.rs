@@ -28,4 +28,4 @@ pub use error::StorageError;
 pub use ids::{ColumnId, FamilyId, SeriesId, SeriesSet, TimeRange, VnodeId};
 pub use scan::{ColumnBound, Direction, Run, ScanBatch, ScanColumn, ScanRequest};
 pub use storage::{Compression, Storage, StorageOptions, UpdateMode, VnodeOptions};
-pub use store::{Scan, ScanCounters, VnodeStatistics, VnodeView};
+pub use store::{FamilySize, Scan, ScanCounters, VnodeStatistics, VnodeView};

@@ -88,6 +88,11 @@ impl Chunk {
         self.times.len()
     }
 
+    /// Rows of one series.
+    pub fn rows_of(&self, series: crate::SeriesId) -> usize {
+        self.series.iter().filter(|own| **own == series.0).count()
+    }
+
     pub fn order(&self) -> Order {
         self.order
     }

@@ -39,6 +39,7 @@ mod merge;
 mod newest;
 mod piece;
 mod rule;
+mod size;
 mod view;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ mod model_tests;
 #[cfg(test)]
 mod scenario_tests;
 
+pub use size::FamilySize;
 pub use view::{Scan, ScanCounters, VnodeView};
 
 /// What a vnode holds, for the system views and for EXPLAIN.
