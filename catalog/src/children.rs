@@ -43,6 +43,19 @@ impl Chunks {
     }
 }
 
+impl Children {
+    /// The child with this OID, as its chunk and the row in it. OIDs ascend with slots, since both are given in the order in which children are
+    /// made and neither is given again.
+    pub fn find_oid(&self, oid: u32) -> Option<(&ChildChunk, usize)> {
+        let at = self
+            .chunks
+            .partition_point(|chunk| chunk.oids.last().is_none_or(|last| *last < oid));
+        let chunk = self.chunks.get(at)?;
+        let row = chunk.oids.binary_search(&oid).ok()?;
+        chunk.alive.value(row).then_some((chunk.as_ref(), row))
+    }
+}
+
 impl Deref for Chunks {
     type Target = [Arc<ChildChunk>];
 

@@ -300,3 +300,28 @@ fn slots_of_dropped_children_are_taken_back_at_start() {
             .all(|old| old.oid != child.oid && old.series != child.series)
     );
 }
+
+#[test]
+fn children_are_found_by_oid_after_drops_and_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let (catalog, _, meters) = open(directory.path());
+    let count = 20_000;
+    let names: Vec<String> = (0..count).map(|n| format!("d{n}")).collect();
+    let new: Vec<NewChild> = names
+        .iter()
+        .map(|name| NewChild {
+            name: Some(name.clone()),
+        })
+        .collect();
+    let rows: Vec<(Option<&str>, Option<i32>)> = (0..count).map(|n| (Some("a"), Some(n))).collect();
+    let made = catalog.create_children(meters.oid, &new, &tags(&rows)).unwrap();
+    catalog.drop_children(meters.oid, &[made[7].slot]).unwrap();
+    drop(catalog);
+    let catalog = Catalog::open(directory.path()).unwrap();
+    let children = catalog.children(meters.oid).unwrap();
+    for (child, name) in made.iter().zip(&names) {
+        let found = children.find_oid(child.oid).map(|(chunk, row)| chunk.name(row));
+        assert_eq!(found, (child.slot != made[7].slot).then_some(name.as_str()));
+    }
+    assert!(children.find_oid(meters.oid).is_none() && children.find_oid(u32::MAX).is_none());
+}
