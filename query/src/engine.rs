@@ -155,6 +155,7 @@ pub struct Engine {
     /// Whether background work is to stop.
     closing: watch::Sender<bool>,
     retention: Mutex<Option<JoinHandle<()>>>,
+    started: SystemTime,
 }
 
 impl Engine {
@@ -191,6 +192,7 @@ impl Engine {
             drops: AtomicU64::new(0),
             closing: watch::Sender::new(false),
             retention: Mutex::new(None),
+            started: SystemTime::now(),
         });
         engine.reconcile()?;
         if engine.catalog.databases().is_empty() {
@@ -249,6 +251,11 @@ impl Engine {
             tracing::error!(%error, "the removal of expired data ended by itself");
         }
         Ok(self.storage.close().await?)
+    }
+
+    /// When it was opened.
+    pub(crate) fn started(&self) -> SystemTime {
+        self.started
     }
 
     /// The sessions connected now, in the order they came.

@@ -13,6 +13,8 @@ use taospg_storage::StorageError;
 pub enum ErrorKind {
     ActiveTransaction,
     AmbiguousColumn,
+    /// 42725
+    AmbiguousFunction,
     BadCopyFileFormat,
     CannotCoerce,
     CannotChangePlan,
@@ -57,6 +59,8 @@ pub enum ErrorKind {
     NameTooLong,
     NoActiveTransaction,
     NotNullViolation,
+    /// 22004: of an argument, not of a column.
+    NullValueNotAllowed,
     NumericValueOutOfRange,
     ObjectInUse,
     ObjectNotInPrerequisiteState,

@@ -15,6 +15,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::ActiveTransaction => "25001",
         ErrorKind::AmbiguousColumn => "42702",
+        ErrorKind::AmbiguousFunction => "42725",
         ErrorKind::BadCopyFileFormat => "22P04",
         ErrorKind::CannotCoerce => "42846",
         ErrorKind::CannotChangePlan => FEATURE_NOT_SUPPORTED,
@@ -57,6 +58,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::NameTooLong => "42622",
         ErrorKind::NoActiveTransaction => "25P01",
         ErrorKind::NotNullViolation => "23502",
+        ErrorKind::NullValueNotAllowed => "22004",
         ErrorKind::NumericValueOutOfRange => "22003",
         ErrorKind::ObjectInUse => "55006",
         ErrorKind::ObjectNotInPrerequisiteState => "55000",

@@ -197,7 +197,7 @@ fn fits(oid: u32, data_type: &DataType) -> bool {
                     oid::REGPROC | oid::REGCLASS | oid::REGTYPE | oid::REGNAMESPACE | oid::REGROLE
                 ) =>
                 {
-                    text(data_type) || whole(data_type)
+                    text(data_type) || *data_type == DataType::UInt32
                 }
                 _ if oid == oid::OID => whole(data_type),
                 _ => {
@@ -280,12 +280,9 @@ pub fn arrow_type(oid: u32) -> Option<DataType> {
         | oid::BPCHAR
         | oid::VARCHAR
         | oid::UUID
-        | oid::JSONB
-        | oid::REGPROC
-        | oid::REGCLASS
-        | oid::REGTYPE
-        | oid::REGNAMESPACE
-        | oid::REGROLE => DataType::Utf8View,
+        | oid::JSONB => DataType::Utf8View,
+        // Their names are for clients: `plan/object_names.rs`.
+        oid::REGPROC | oid::REGCLASS | oid::REGTYPE | oid::REGNAMESPACE | oid::REGROLE => DataType::UInt32,
         _ => return None,
     })
 }

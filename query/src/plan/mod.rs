@@ -32,6 +32,7 @@ mod matching_tables;
 mod names;
 mod newest;
 mod numbers;
+mod object_names;
 mod operators;
 mod parameters;
 mod planner;

@@ -19,7 +19,7 @@ use super::context::QueryContext;
 use super::names::shown;
 use super::resolve::{Names, Relations};
 use super::table::{SeriesTable, Source};
-use super::{PreparedQuery, errors, explain, parameters, resolve, rewrite};
+use super::{PreparedQuery, errors, explain, object_names, parameters, resolve, rewrite};
 use crate::access::Thing;
 use crate::pg_type;
 use crate::{ErrorKind, Parameter, QueryError, ResultField, RowSet, Session};
@@ -143,6 +143,7 @@ pub fn plan_with(
         plan = logical(&names, statement, &oids)?;
     }
     check(&plan)?;
+    let plan = object_names::resolve(plan, names.session_functions()).map_err(errors::translate)?;
     Ok(Planned {
         plan: analyze(&state, plan)?,
         parameter_types: oids,

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{DFSchema, Result as DfResult, TableReference};
+use datafusion::common::{DFSchema, Result as DfResult, ScalarValue, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
@@ -22,7 +22,7 @@ use taospg_catalog::{ChildRef, Database, Relation, Table};
 use super::errors;
 use super::table::SeriesTable;
 use super::types::PgTypes;
-use crate::system::{self, SessionInfo};
+use crate::system::{self, SessionFunctions, SessionInfo, Wanted};
 use crate::{ErrorKind, QueryError, Session};
 
 /// A table of the catalog that a statement names.
@@ -45,10 +45,7 @@ pub struct Relations {
 
 /// Looks up what a statement names. What is not found is an error only when the planner asks for it: it may be a CTE.
 pub async fn relations(session: &Session, statement: &ast::Statement) -> Result<Relations, QueryError> {
-    let info = SessionInfo {
-        database: session.database()?,
-        settings: session.settings().clone(),
-    };
+    let info = session.info()?;
     let mut found = Relations {
         tables: HashMap::new(),
         system: HashMap::new(),
@@ -61,6 +58,11 @@ pub async fn relations(session: &Session, statement: &ast::Statement) -> Result<
         names.push(name.clone());
         ControlFlow::Continue(())
     });
+    let wanted = Wanted {
+        mentioned: Arc::new(system::mentioned(statement)),
+        children: names.iter().any(system::lists_children),
+        table_oid: super::rewrite::mentioned(statement).contains(system::TABLE_OID),
+    };
     for name in names {
         let position = name
             .0
@@ -73,7 +75,7 @@ pub async fn relations(session: &Session, statement: &ast::Statement) -> Result<
         if found.knows(&reference) {
             continue;
         }
-        if let Some(source) = system_source(session, &found.info, &reference).await? {
+        if let Some(source) = system_source(session, &found.info, &reference, &wanted).await? {
             found.system.insert(reference, source);
             continue;
         }
@@ -94,6 +96,11 @@ pub async fn relations(session: &Session, statement: &ast::Statement) -> Result<
 }
 
 impl Relations {
+    /// Whether a reference names a system table.
+    pub fn is_system(&self, reference: &TableReference) -> bool {
+        self.system.contains_key(reference)
+    }
+
     /// Makes this reference the table that is changed: with everything that identifies its rows.
     pub fn change(&mut self, reference: TableReference, named: Named) {
         self.missing.remove(&reference);
@@ -114,6 +121,7 @@ async fn system_source(
     session: &Session,
     info: &SessionInfo,
     reference: &TableReference,
+    wanted: &Wanted,
 ) -> Result<Option<Arc<dyn TableSource>>, QueryError> {
     let schema = match reference {
         TableReference::Bare { .. } => "pg_catalog",
@@ -121,7 +129,7 @@ async fn system_source(
         TableReference::Full { catalog, schema, .. } if catalog.as_ref() == info.database.name => schema.as_ref(),
         TableReference::Full { .. } => return Ok(None),
     };
-    let Some(schema) = system::schema(session.engine(), info, schema) else {
+    let Some(schema) = system::schema(session.engine(), info, schema, wanted) else {
         return Ok(None);
     };
     let table = schema.table(reference.table()).await.map_err(errors::translate)?;
@@ -169,7 +177,7 @@ pub struct Names<'a> {
     state: &'a SessionState,
     tables: HashMap<TableReference, Arc<dyn TableSource>>,
     missing: HashMap<TableReference, QueryError>,
-    session_functions: HashMap<String, Arc<ScalarUDF>>,
+    session_functions: SessionFunctions,
     expr_planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
@@ -189,10 +197,7 @@ impl<'a> Names<'a> {
             };
             tables.insert(reference.clone(), provider_as_source(Arc::new(table)));
         }
-        let session_functions = system::session_functions(session.engine(), &relations.info)
-            .into_iter()
-            .map(|function| (function.name().to_string(), Arc::new(function)))
-            .collect();
+        let session_functions = SessionFunctions::new(session.engine(), &relations.info);
         let mut expr_planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(super::operators::PgOperators)];
         expr_planners.extend(state.expr_planners().iter().cloned());
         Names {
@@ -205,9 +210,29 @@ impl<'a> Names<'a> {
     }
 }
 
-/// A function's name without `pg_catalog.`.
+/// `generate_series` knows integers of one width.
+fn widened(arg: Expr) -> Expr {
+    match arg {
+        Expr::Literal(ScalarValue::Int32(value), metadata) => {
+            Expr::Literal(ScalarValue::Int64(value.map(i64::from)), metadata)
+        }
+        other => other,
+    }
+}
+
+/// A function's name without `pg_catalog.` or `public.`, where ours are.
 fn bare(name: &str) -> &str {
-    name.strip_prefix("pg_catalog.").unwrap_or(name)
+    let of_schema = |schema: &str| name.strip_prefix(schema);
+    of_schema("pg_catalog.")
+        .or_else(|| of_schema("public."))
+        .unwrap_or(name)
+}
+
+impl Names<'_> {
+    /// Functions of the session that asks.
+    pub fn session_functions(&self) -> &SessionFunctions {
+        &self.session_functions
+    }
 }
 
 impl ContextProvider for Names<'_> {
@@ -237,6 +262,7 @@ impl ContextProvider for Names<'_> {
         let args = args
             .into_iter()
             .map(|arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg)))
+            .map(|arg| arg.map(widened))
             .collect::<DfResult<Vec<_>>>()?;
         let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
         Ok(provider_as_source(provider))
@@ -257,7 +283,7 @@ impl ContextProvider for Names<'_> {
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let name = bare(name);
         let function = self.session_functions.get(name);
-        function.or_else(|| self.state.scalar_functions().get(name)).cloned()
+        function.or_else(|| self.state.scalar_functions().get(name).cloned())
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

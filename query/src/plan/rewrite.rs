@@ -1,9 +1,8 @@
 //! A statement's tree made ready for DataFusion's planner: names of results, `*`, and spellings that it does not know.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::common::TableReference;
 use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, DataType, DuplicateTreatment, ExcludeSelectItem, Expr, Fetch, Function, FunctionArg,
@@ -16,6 +15,7 @@ use super::names::{folded, name_items};
 use super::numbers;
 use super::resolve::{Named, Relations};
 use super::table::{self, TBNAME};
+use crate::system::TABLE_OID;
 use crate::{ErrorKind, QueryError};
 
 /// Every identifier in the statement's expressions, folded: what decides which pseudo-columns its tables have.
@@ -45,7 +45,7 @@ pub fn rewrite(
     mentioned: &HashSet<String>,
 ) -> Result<(), QueryError> {
     let mut rewriter = Rewriter {
-        tables: &relations.tables,
+        relations,
         mentioned,
         scopes: Vec::new(),
         depth: 0,
@@ -57,12 +57,29 @@ pub fn rewrite(
 }
 
 struct Rewriter<'a> {
-    tables: &'a HashMap<TableReference, Named>,
+    relations: &'a Relations,
     mentioned: &'a HashSet<String>,
     /// The time column of the innermost SELECT's table, qualified, for `first(x)` and `last(x)`.
     scopes: Vec<Option<Expr>>,
     /// Queries around the current one.
     depth: usize,
+}
+
+/// What a wildcard expands.
+#[derive(Clone, Copy)]
+enum Shown<'a> {
+    Table(&'a Named),
+    System,
+    Other,
+}
+
+impl<'a> Shown<'a> {
+    fn table(self) -> Option<&'a Named> {
+        match self {
+            Shown::Table(named) => Some(named),
+            _ => None,
+        }
+    }
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -250,21 +267,21 @@ impl Rewriter<'_> {
         if !select.projection.iter().any(has_star) {
             return starred;
         }
-        let factors: Vec<(Option<String>, Option<&Named>)> = select
+        let factors: Vec<(Option<String>, Shown<'_>)> = select
             .from
             .iter()
             .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
-            .map(|factor| (alias_of(factor), self.named(factor)))
+            .map(|factor| (alias_of(factor), self.shown(factor)))
             .collect();
         let merged = select
             .from
             .iter()
             .flat_map(|from| &from.joins)
             .any(|join| merges_columns(&join.join_operator));
-        let hidden = |named: Option<&Named>| {
-            named
-                .map(|named| table::hidden(named, self.mentioned))
-                .unwrap_or_default()
+        let hidden = |shown: Shown<'_>| match shown {
+            Shown::Table(named) => table::hidden(named, self.mentioned),
+            Shown::System if self.mentioned.contains(TABLE_OID) => [TABLE_OID.to_string()].into_iter().collect(),
+            Shown::System | Shown::Other => Default::default(),
         };
         let visible = |named: &Named| -> Vec<String> {
             let all = named.table.declared();
@@ -279,7 +296,7 @@ impl Rewriter<'_> {
         for item in std::mem::take(&mut select.projection) {
             match item {
                 SelectItem::Wildcard(options) => {
-                    starred.extend(factors.iter().filter_map(|(_, named)| *named).flat_map(visible));
+                    starred.extend(factors.iter().filter_map(|(_, shown)| shown.table()).flat_map(visible));
                     let any_hidden = factors.iter().any(|(_, named)| !hidden(*named).is_empty());
                     let all_aliased = factors.iter().all(|(alias, _)| alias.is_some());
                     if !any_hidden {
@@ -299,12 +316,12 @@ impl Rewriter<'_> {
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                     let alias = name.0.last().and_then(|part| part.as_ident()).map(folded);
-                    let named = factors
+                    let shown = factors
                         .iter()
                         .find(|(other, _)| *other == alias)
-                        .and_then(|(_, named)| *named);
-                    starred.extend(named.into_iter().flat_map(visible));
-                    let options = without(options, hidden(named).into_iter().collect());
+                        .map_or(Shown::Other, |(_, shown)| *shown);
+                    starred.extend(shown.table().into_iter().flat_map(visible));
+                    let options = without(options, hidden(shown).into_iter().collect());
                     items.push(SelectItem::QualifiedWildcard(
                         SelectItemQualifiedWildcardKind::ObjectName(name),
                         options,
@@ -317,11 +334,24 @@ impl Rewriter<'_> {
         starred
     }
 
+    fn shown(&self, factor: &TableFactor) -> Shown<'_> {
+        if let Some(named) = self.named(factor) {
+            return Shown::Table(named);
+        }
+        if let TableFactor::Table { name, args: None, .. } = factor
+            && let Ok(reference) = object_name_to_table_reference(name.clone(), true)
+            && self.relations.is_system(&reference)
+        {
+            return Shown::System;
+        }
+        Shown::Other
+    }
+
     fn named(&self, factor: &TableFactor) -> Option<&Named> {
         match factor {
             TableFactor::Table { name, args: None, .. } => {
                 let reference = object_name_to_table_reference(name.clone(), true).ok()?;
-                self.tables.get(&reference)
+                self.relations.tables.get(&reference)
             }
             _ => None,
         }

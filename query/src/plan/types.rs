@@ -45,8 +45,8 @@ pub fn field(sql_type: &SqlType) -> Result<FieldRef, QueryError> {
             let oid = type_oid(sql_type).ok_or_else(|| undefined(sql_type))?;
             let data_type = pg_type::arrow_type(oid).ok_or_else(|| undefined(sql_type))?;
             let field = Field::new("", data_type, true);
-            // Named always for text: a cast without metadata keeps that of its source.
-            let ambiguous = pg_type::data_type_oid(field.data_type()) != oid || oid == oid::TEXT;
+            // Named always for text and OIDs: a cast without metadata keeps that of its source.
+            let ambiguous = pg_type::data_type_oid(field.data_type()) != oid || matches!(oid, oid::TEXT | oid::OID);
             return Ok(Arc::new(match ambiguous {
                 true => field.with_metadata(pg_type::type_metadata(oid)),
                 false => field,
@@ -120,7 +120,7 @@ pub fn type_oid(sql_type: &SqlType) -> Option<u32> {
             let last = name.0.last()?.as_ident()?;
             match last.value.to_ascii_lowercase().as_str() {
                 "name" => oid::NAME,
-                "oid" => oid::OID,
+                "oid" | "xid" | "cid" => oid::OID,
                 "\"char\"" | "char" => oid::CHAR,
                 "bpchar" => oid::BPCHAR,
                 "timestamptz" => oid::TIMESTAMPTZ,
@@ -129,13 +129,13 @@ pub fn type_oid(sql_type: &SqlType) -> Option<u32> {
                 "oidvector" => oid::OID_VECTOR,
                 "regclass" => oid::REGCLASS,
                 "regtype" => oid::REGTYPE,
-                "regproc" => oid::REGPROC,
+                "regproc" | "regprocedure" => oid::REGPROC,
                 "regnamespace" => oid::REGNAMESPACE,
                 "regrole" => oid::REGROLE,
                 "uuid" => oid::UUID,
                 "json" => oid::JSON,
                 "jsonb" => oid::JSONB,
-                "text" => oid::TEXT,
+                "text" | "cstring" | "unknown" => oid::TEXT,
                 "varchar" => oid::VARCHAR,
                 "bool" => oid::BOOL,
                 "int2" => oid::INT2,

@@ -143,7 +143,7 @@ impl Session {
     }
 
     /// `None`: back to what the session began with.
-    fn set(&mut self, scope: SetScope, name: &str, value: Option<&str>) -> Result<(), QueryError> {
+    pub(super) fn set(&mut self, scope: SetScope, name: &str, value: Option<&str>) -> Result<(), QueryError> {
         if scope == SetScope::Local && !self.transaction.in_block() {
             self.warn("25P01", "SET LOCAL can only be used in transaction blocks");
             return Ok(());

@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -25,7 +26,8 @@ use crate::ingest::insert::PreparedInsert;
 use crate::modify::PreparedModification;
 use crate::plan::PreparedQuery;
 use crate::settings::Settings;
-use crate::statement::{self, Command};
+use crate::statement::{self, Command, SetScope};
+use crate::system::SessionInfo;
 use crate::{CopyIn, ErrorKind, Notice, Outcome, Parameter, QueryError, ResultField, Statement};
 
 mod commit;
@@ -115,6 +117,59 @@ pub struct Session {
     notices: Vec<Notice>,
     /// PREPARE of SQL and of the wire share their names.
     named: HashMap<String, Prepared>,
+    shared: Arc<SharedSettings>,
+}
+
+/// The settings as SQL functions see them, which are planned once and called by later executions too.
+#[derive(Debug)]
+pub(crate) struct SharedSettings {
+    /// As they were when the current statement began.
+    current: Mutex<Settings>,
+    /// What `set_config` asked for: name, value, whether for this transaction alone.
+    wanted: Mutex<Vec<(String, String, bool)>>,
+    /// Grows with each statement.
+    statement_number: AtomicU64,
+    /// When the transaction began, in microseconds since 1970.
+    transaction_us: AtomicI64,
+}
+
+impl SharedSettings {
+    fn new(settings: Settings) -> SharedSettings {
+        SharedSettings {
+            current: Mutex::new(settings),
+            wanted: Mutex::default(),
+            statement_number: AtomicU64::new(0),
+            transaction_us: AtomicI64::new(0),
+        }
+    }
+
+    pub fn current(&self) -> Settings {
+        self.current.lock().clone()
+    }
+
+    pub fn statement_number(&self) -> u64 {
+        self.statement_number.load(Ordering::Relaxed)
+    }
+
+    /// A statement begins, or is planned.
+    fn begin(&self, settings: &Settings) {
+        *self.current.lock() = settings.clone();
+        self.statement_number.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn transaction_us(&self) -> i64 {
+        self.transaction_us.load(Ordering::Relaxed)
+    }
+
+    /// `set_config`: checks the value and returns it as it will be kept. It is in effect for later calls, and for the session when the
+    /// statement has ended.
+    pub fn set(&self, name: &str, value: &str, local: bool) -> Result<String, QueryError> {
+        let mut current = self.current.lock();
+        current.set(name, value)?;
+        let kept = current.get(name)?.to_string();
+        self.wanted.lock().push((name.to_string(), value.to_string(), local));
+        Ok(kept)
+    }
 }
 
 impl Session {
@@ -132,12 +187,13 @@ impl Session {
             database_name: database.name.clone(),
             identity,
             kept_settings: settings.clone(),
-            settings,
+            settings: settings.clone(),
             told_settings: None,
             transaction: Transaction::implicit(),
             accumulator: Accumulator::default(),
             notices: Vec::new(),
             named: HashMap::new(),
+            shared: Arc::new(SharedSettings::new(settings)),
         }
     }
 
@@ -149,6 +205,8 @@ impl Session {
     /// `parameter_types`: OIDs from the Parse message, 0 or missing where the client leaves it to us.
     pub async fn prepare(&mut self, statement: &Statement, parameter_types: &[u32]) -> Result<Prepared, QueryError> {
         self.refuse_if_failed(statement)?;
+        self.take_wanted_settings()?;
+        self.shared.begin(&self.settings);
         let plan = self.plan(statement, parameter_types).await;
         let plan = plan.map_err(|error| statement.place(error))?;
         let (types, fields) = plan.body.signature();
@@ -167,7 +225,7 @@ impl Session {
     pub async fn execute(&mut self, prepared: &Prepared, parameters: &[Parameter]) -> Result<Outcome, QueryError> {
         let statement = prepared.statement();
         self.refuse_if_failed(statement)?;
-        self.begin_statement(statement);
+        self.begin_statement(statement)?;
         let outcome = self.execute_statement(prepared, parameters).await;
         outcome.map_err(|error| statement.place(error))
     }
@@ -181,6 +239,7 @@ impl Session {
     /// End of the implicit transaction (Sync, or the end of a simple Query): makes held writes durable and visible. Nothing to do inside a
     /// transaction block.
     pub async fn finish_implicit(&mut self) -> Result<(), QueryError> {
+        self.take_wanted_settings()?;
         self.entry.statement_ended(self.transaction_status());
         if self.transaction.in_block() {
             return Ok(());
@@ -198,6 +257,7 @@ impl Session {
 
     /// A statement failed: drops the held writes of an implicit transaction, or marks the block as failed.
     pub fn fail(&mut self) {
+        self.shared.wanted.lock().clear();
         self.accumulator.clear();
         if self.transaction.in_block() {
             self.transaction.status = TransactionStatus::Failed;
@@ -285,12 +345,16 @@ impl Session {
         Ok(())
     }
 
-    fn begin_statement(&mut self, statement: &Statement) {
-        self.transaction.started_ns.get_or_insert_with(clock_ns);
+    fn begin_statement(&mut self, statement: &Statement) -> Result<(), QueryError> {
+        self.take_wanted_settings()?;
+        self.shared.begin(&self.settings);
+        let started_ns = *self.transaction.started_ns.get_or_insert_with(clock_ns);
+        self.shared.transaction_us.store(started_ns / 1_000, Ordering::Relaxed);
         let drops = self.engine.drops();
         self.transaction.drops_seen.get_or_insert(drops);
         self.entry.statement_began(statement.shared_text());
         self.refresh_identity();
+        Ok(())
     }
 
     /// Roles, grants, or who the session acts as, may have changed.
@@ -298,6 +362,28 @@ impl Session {
         if !self.identity.is_of(self.engine.catalog(), self.settings.actor) {
             self.identity = Identity::new(self.engine.catalog(), self.settings.actor);
         }
+    }
+
+    /// What `set_config` asked for comes into effect.
+    fn take_wanted_settings(&mut self) -> Result<(), QueryError> {
+        let wanted = std::mem::take(&mut *self.shared.wanted.lock());
+        for (name, value, local) in wanted {
+            let scope = if local { SetScope::Local } else { SetScope::Session };
+            // A statement of its own is a transaction that has ended.
+            if !local || self.transaction.in_block() {
+                self.set(scope, &name, Some(&value))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What functions and system tables know of this session.
+    pub(crate) fn info(&self) -> Result<SessionInfo, QueryError> {
+        Ok(SessionInfo {
+            database: self.database()?,
+            settings: self.shared.clone(),
+            entry: self.entry.clone(),
+        })
     }
 
     fn plan_key(&self) -> PlanKey {

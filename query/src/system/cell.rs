@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Int16Array, Int32Array, Int64Array, ListArray, RecordBatch, StringViewArray,
-    UInt32Array,
+    ArrayRef, BooleanArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
+    ListArray, RecordBatch, StringViewArray, UInt32Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, IntervalMonthDayNano, Schema, SchemaRef};
 use datafusion::common::Result;
 
 use crate::pg_type::PG_TYPE_KEY;
@@ -28,13 +28,56 @@ pub(super) enum Kind {
     /// The one-byte type `"char"`.
     Char,
     Timestamptz,
+    /// Microseconds.
+    Interval,
+    Varchar,
+    Float8,
+    Xid,
+    /// Kept as its OID, shown as its name.
+    Regproc,
+    Regtype,
+    Regclass,
+    Regnamespace,
+    Regrole,
     TextArray,
+    NameArray,
+    AclArray,
     OidArray,
+    OidVector,
     Int2Vector,
     Int2Array,
 }
 
 impl Kind {
+    /// The kind that carries a type of PostgreSQL's system tables; what has no value here is text.
+    pub fn of_type(name: &str) -> Kind {
+        match name {
+            "boolean" => Kind::Bool,
+            "smallint" => Kind::Int2,
+            "integer" => Kind::Int4,
+            "bigint" => Kind::Int8,
+            "real" => Kind::Float4,
+            "doubleprecision" | "numeric" => Kind::Float8,
+            "oid" => Kind::Oid,
+            "xid" => Kind::Xid,
+            "name" => Kind::Name,
+            "char" => Kind::Char,
+            "charactervarying" => Kind::Varchar,
+            "timestampwithtimezone" => Kind::Timestamptz,
+            "interval" => Kind::Interval,
+            "regproc" => Kind::Regproc,
+            "regtype" => Kind::Regtype,
+            "name[]" => Kind::NameArray,
+            "aclitem[]" => Kind::AclArray,
+            "oid[]" => Kind::OidArray,
+            "oidvector" => Kind::OidVector,
+            "int2vector" => Kind::Int2Vector,
+            "smallint[]" => Kind::Int2Array,
+            list if list.ends_with("[]") || list == "anyarray" => Kind::TextArray,
+            _ => Kind::Text,
+        }
+    }
+
     fn arrow_type(self) -> DataType {
         match self {
             Kind::Bool => DataType::Boolean,
@@ -42,16 +85,24 @@ impl Kind {
             Kind::Int4 => DataType::Int32,
             Kind::Int8 => DataType::Int64,
             Kind::Float4 => DataType::Float32,
-            Kind::Oid => DataType::UInt32,
-            Kind::Name | Kind::Text | Kind::Char => DataType::Utf8View,
+            Kind::Float8 => DataType::Float64,
+            Kind::Oid
+            | Kind::Xid
+            | Kind::Regproc
+            | Kind::Regtype
+            | Kind::Regclass
+            | Kind::Regnamespace
+            | Kind::Regrole => DataType::UInt32,
+            Kind::Name | Kind::Text | Kind::Char | Kind::Varchar => DataType::Utf8View,
+            Kind::Interval => DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano),
             Kind::Timestamptz => DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into())),
-            Kind::TextArray => DataType::List(item(DataType::Utf8View)),
-            Kind::OidArray => DataType::List(item(DataType::UInt32)),
+            Kind::TextArray | Kind::NameArray | Kind::AclArray => DataType::List(item(DataType::Utf8View)),
+            Kind::OidArray | Kind::OidVector => DataType::List(item(DataType::UInt32)),
             Kind::Int2Vector | Kind::Int2Array => DataType::List(item(DataType::Int16)),
         }
     }
 
-    fn oid(self) -> u32 {
+    pub fn oid(self) -> u32 {
         match self {
             Kind::Bool => 16,
             Kind::Int2 => 21,
@@ -63,8 +114,20 @@ impl Kind {
             Kind::Text => 25,
             Kind::Char => 18,
             Kind::Timestamptz => 1184,
+            Kind::Interval => 1186,
+            Kind::Varchar => 1043,
+            Kind::Float8 => 701,
+            Kind::Xid => 28,
+            Kind::Regproc => 24,
+            Kind::Regtype => 2206,
+            Kind::Regclass => 2205,
+            Kind::Regnamespace => 4089,
+            Kind::Regrole => 4096,
             Kind::TextArray => 1009,
+            Kind::NameArray => 1003,
+            Kind::AclArray => 1034,
             Kind::OidArray => 1028,
+            Kind::OidVector => 30,
             Kind::Int2Vector => 22,
             Kind::Int2Array => 1005,
         }
@@ -123,14 +186,14 @@ impl From<String> for Cell {
 pub(super) type ColumnDef = (&'static str, Kind);
 
 pub(super) fn schema(columns: &[ColumnDef]) -> SchemaRef {
-    let fields: Vec<Field> = columns
-        .iter()
-        .map(|(name, kind)| {
-            let metadata = HashMap::from([(PG_TYPE_KEY.to_owned(), kind.oid().to_string())]);
-            Field::new(*name, kind.arrow_type(), true).with_metadata(metadata)
-        })
-        .collect();
+    let fields: Vec<Field> = columns.iter().map(|(name, kind)| field(name, *kind)).collect();
     Arc::new(Schema::new(fields))
+}
+
+/// A nullable field of this kind; its metadata names PostgreSQL's type.
+pub(super) fn field(name: &str, kind: Kind) -> Field {
+    let metadata = HashMap::from([(PG_TYPE_KEY.to_owned(), kind.oid().to_string())]);
+    Field::new(name, kind.arrow_type(), true).with_metadata(metadata)
 }
 
 /// Rows as a batch. A row shorter than the columns is filled with nulls, a cell of another kind reads as null.
@@ -159,21 +222,30 @@ fn array(kind: Kind, cells: &[&Cell]) -> ArrayRef {
         Kind::Int2 => Arc::new(Int16Array::from_iter(cells.iter().map(|cell| number(cell)))),
         Kind::Int4 => Arc::new(Int32Array::from_iter(cells.iter().map(|cell| number(cell)))),
         Kind::Int8 => Arc::new(Int64Array::from_iter(cells.iter().map(|cell| number(cell)))),
-        Kind::Oid => Arc::new(UInt32Array::from_iter(cells.iter().map(|cell| number(cell)))),
+        Kind::Oid | Kind::Xid | Kind::Regproc | Kind::Regtype | Kind::Regclass | Kind::Regnamespace | Kind::Regrole => {
+            Arc::new(UInt32Array::from_iter(cells.iter().map(|cell| number(cell))))
+        }
         Kind::Float4 => Arc::new(Float32Array::from_iter(
             cells.iter().map(|cell| number::<i32>(cell).map(|value| value as f32)),
         )),
+        Kind::Float8 => Arc::new(Float64Array::from_iter(
+            cells.iter().map(|cell| number::<i64>(cell).map(|value| value as f64)),
+        )),
+        Kind::Interval => Arc::new(IntervalMonthDayNanoArray::from_iter(cells.iter().map(|cell| {
+            let microseconds: i64 = number(cell)?;
+            Some(IntervalMonthDayNano::new(0, 0, microseconds.saturating_mul(1_000)))
+        }))),
         Kind::Timestamptz => {
             let values = cells.iter().map(|cell| number::<i64>(cell));
             Arc::new(arrow::array::TimestampMicrosecondArray::from_iter(values).with_timezone("UTC"))
         }
-        Kind::Name | Kind::Text | Kind::Char => {
+        Kind::Name | Kind::Text | Kind::Char | Kind::Varchar => {
             Arc::new(StringViewArray::from_iter(cells.iter().map(|cell| match cell {
                 Cell::Text(value) => Some(value.as_str()),
                 _ => None,
             })))
         }
-        Kind::TextArray => list(
+        Kind::TextArray | Kind::NameArray | Kind::AclArray => list(
             cells,
             DataType::Utf8View,
             |cell| match cell {
@@ -182,7 +254,7 @@ fn array(kind: Kind, cells: &[&Cell]) -> ArrayRef {
             },
             |values| Arc::new(StringViewArray::from_iter_values(values)),
         ),
-        Kind::OidArray => list(cells, DataType::UInt32, numbers, |values| {
+        Kind::OidArray | Kind::OidVector => list(cells, DataType::UInt32, numbers, |values| {
             Arc::new(UInt32Array::from_iter(
                 values.into_iter().map(|value| u32::try_from(*value).ok()),
             ))

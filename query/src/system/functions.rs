@@ -1,21 +1,21 @@
-//! Functions of pg_catalog: those that depend on their arguments alone, and those that answer about the session or the catalog. Rows are few
-//! where they are used, so each is a closure from values to a value.
+//! Functions of pg_catalog that depend on their arguments alone; `session_functions.rs` has the others. Rows are few where they are used, so each
+//! is a closure from values to a value.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue, exec_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use arrow::array::Array;
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 use super::cell::{self, Cell, Kind};
-use super::snapshot::Snapshot;
-use super::{SessionInfo, relations, types};
-use crate::engine::Engine;
-
-/// The catalog as it is when the first function of a query asks for it.
-pub(super) type Shared = Arc<LazyLock<Snapshot, Box<dyn FnOnce() -> Snapshot + Send + Sync>>>;
+use super::{procedures, types};
+use crate::plan::errors;
+use crate::{ErrorKind, QueryError};
 
 type Body = Arc<dyn Fn(&[ScalarValue]) -> Result<Cell> + Send + Sync>;
 
@@ -83,6 +83,11 @@ impl ScalarUDFImpl for SystemFunction {
         Ok(cell::schema(&[("value", self.returns)]).field(0).data_type().clone())
     }
 
+    /// Tells PostgreSQL's type, too: name, regclass.
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(Arc::new(cell::field(self.name, self.returns)))
+    }
+
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let is_scalar = arguments
             .args
@@ -118,8 +123,11 @@ pub(super) fn text(values: &[ScalarValue], position: usize) -> Option<String> {
     }
 }
 
-fn number(values: &[ScalarValue], position: usize) -> Option<i64> {
+pub(super) fn number(values: &[ScalarValue], position: usize) -> Option<i64> {
     let value = values.get(position).filter(|value| !value.is_null())?;
+    if let Some(text) = value.try_as_str() {
+        return text?.trim().parse().ok();
+    }
     match value.cast_to(&DataType::Int64) {
         Ok(ScalarValue::Int64(number)) => number,
         _ => None,
@@ -145,35 +153,15 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
         SystemFunction::udf("pg_encoding_to_char", &[1], Kind::Name, |values| {
             Ok(if number(values, 0) == Some(6) { "UTF8" } else { "" }.into())
         }),
+        SystemFunction::udf("pg_char_to_encoding", &[1], Kind::Int4, |values| {
+            let is_utf8 = |name: &String| matches!(name.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode");
+            Ok(or_null(
+                text(values, 0).map(|name| if is_utf8(&name) { 6_i64 } else { -1 }),
+            ))
+        }),
         // Default expressions are kept as text; there is nothing to decompile.
         SystemFunction::udf("pg_get_expr", &[2, 3], Kind::Text, |values| {
             Ok(or_null(text(values, 0)))
-        }),
-        SystemFunction::udf("regtype_in", &[1], Kind::Oid, |values| {
-            let Some(name) = text(values, 0) else {
-                return Ok(Cell::Null);
-            };
-            match types::by_name(&name) {
-                Some(row) => Ok(row.oid.into()),
-                None => exec_err!("type \"{name}\" does not exist"),
-            }
-        }),
-        SystemFunction::udf("to_regtype", &[1], Kind::Oid, |values| {
-            Ok(or_null(
-                text(values, 0)
-                    .and_then(|name| types::by_name(&name))
-                    .map(|row| row.oid),
-            ))
-        }),
-        SystemFunction::udf("regtype_out", &[1], Kind::Text, |values| {
-            Ok(or_null(oid(values, 0).map(|oid| types::display(oid, -1))))
-        }),
-        SystemFunction::udf("regnamespace_out", &[1], Kind::Text, |values| {
-            Ok(or_null(oid(values, 0).map(|oid| match oid {
-                super::snapshot::PG_CATALOG_OID => "pg_catalog",
-                super::snapshot::INFORMATION_SCHEMA_OID => "information_schema",
-                _ => "public",
-            })))
         }),
         SystemFunction::udf("array_out", &[1], Kind::Text, |values| {
             Ok(or_null(values.first().filter(|value| !value.is_null()).map(|value| {
@@ -183,6 +171,10 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
         SystemFunction::udf("pg_size_pretty", &[1], Kind::Text, |values| {
             Ok(or_null(number(values, 0).map(size_pretty)))
         }),
+        SystemFunction::udf("pg_size_bytes", &[1], Kind::Int8, |values| match text(values, 0) {
+            Some(written) => Ok(size_bytes(&written).map_err(errors::wrap)?.into()),
+            None => Ok(Cell::Null),
+        }),
         SystemFunction::udf("quote_ident", &[1], Kind::Text, |values| {
             Ok(or_null(text(values, 0).map(|name| quote_identifier(&name))))
         }),
@@ -191,13 +183,99 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
                 text(values, 0).map(|text| format!("'{}'", text.replace('\'', "''"))),
             ))
         }),
+        SystemFunction::udf("quote_nullable", &[1], Kind::Text, |values| {
+            Ok(match text(values, 0) {
+                Some(text) => format!("'{}'", text.replace('\'', "''")),
+                None => "NULL".to_owned(),
+            }
+            .into())
+        }),
+        SystemFunction::udf("parse_ident", &[1, 2], Kind::TextArray, |values| {
+            match text(values, 0) {
+                Some(written) => Ok(Cell::Texts(parse_identifier(&written).map_err(errors::wrap)?)),
+                None => Ok(Cell::Null),
+            }
+        }),
+        SystemFunction::udf("pg_get_function_arguments", &[1], Kind::Text, |values| {
+            Ok(or_null(
+                oid(values, 0)
+                    .and_then(procedures::by_oid)
+                    .map(procedures::Procedure::argument_list),
+            ))
+        }),
+        SystemFunction::udf("pg_get_function_identity_arguments", &[1], Kind::Text, |values| {
+            Ok(or_null(
+                oid(values, 0)
+                    .and_then(procedures::by_oid)
+                    .map(procedures::Procedure::argument_list),
+            ))
+        }),
+        SystemFunction::udf("pg_get_function_result", &[1], Kind::Text, |values| {
+            Ok(or_null(
+                oid(values, 0)
+                    .and_then(procedures::by_oid)
+                    .map(procedures::Procedure::result_type),
+            ))
+        }),
+        SystemFunction::udf("pg_get_functiondef", &[1], Kind::Text, |values| {
+            Ok(or_null(
+                oid(values, 0)
+                    .and_then(procedures::by_oid)
+                    .map(procedures::Procedure::definition),
+            ))
+        }),
+        // The first thing that pg_dump calls: its scripts have no words for supertables.
+        SystemFunction::udf("acldefault", &[2], Kind::AclArray, |_| {
+            Err(errors::wrap(
+                QueryError::new(
+                    ErrorKind::FeatureNotSupported,
+                    "pg_dump cannot write a database of Taospg: its scripts have no words for supertables",
+                )
+                .with_hint("SHOW CREATE TABLE gives a definition, COPY (SELECT ...) TO STDOUT the rows"),
+            ))
+        }),
+        SystemFunction::udf("pg_table_is_visible", &[1], Kind::Bool, |values| {
+            // information_schema is not on the search path.
+            Ok(or_null(oid(values, 0).map(|oid| {
+                super::tables::by_oid(oid).is_none_or(|table| table.schema == "pg_catalog")
+            })))
+        }),
+        SystemFunction::udf("format", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], Kind::Text, |values| {
+            let Some(pattern) = text(values, 0) else {
+                return Ok(Cell::Null);
+            };
+            Ok(format(&pattern, values).map_err(errors::wrap)?.into())
+        }),
+        SystemFunction::udf("array_lower", &[2], Kind::Int4, |values| {
+            Ok(or_null(array_items(values).map(|_| 1_i64)))
+        }),
+        SystemFunction::udf("array_upper", &[2], Kind::Int4, |values| {
+            Ok(or_null(array_items(values).map(|items| items as i64)))
+        }),
+        SystemFunction::udf("getdatabaseencoding", &[0], Kind::Name, |_| Ok("UTF8".into())),
+        SystemFunction::udf("pg_tablespace_location", &[1], Kind::Text, |_| Ok("".into())),
+        SystemFunction::udf("inet_server_addr", &[0], Kind::Text, |_| Ok(Cell::Null)),
+        SystemFunction::udf("inet_server_port", &[0], Kind::Int4, |_| Ok(Cell::Null)),
         SystemFunction::udf("pg_is_in_recovery", &[0], Kind::Bool, |_| Ok(false.into())),
         SystemFunction::udf("pg_relation_is_publishable", &[1], Kind::Bool, |_| Ok(false.into())),
         SystemFunction::udf("pg_advisory_unlock_all", &[0], Kind::Text, |_| Ok("".into())),
         SystemFunction::udf("no_texts", &[0], Kind::TextArray, |_| Ok(Cell::Texts(Vec::new()))),
     ];
     // Everything there is can be seen from every search path, by the one superuser.
-    for name in ["pg_table_is_visible", "pg_type_is_visible", "pg_function_is_visible"] {
+    for name in [
+        "pg_collation_is_visible",
+        "pg_conversion_is_visible",
+        "pg_function_is_visible",
+        "pg_opclass_is_visible",
+        "pg_operator_is_visible",
+        "pg_opfamily_is_visible",
+        "pg_statistics_obj_is_visible",
+        "pg_ts_config_is_visible",
+        "pg_ts_dict_is_visible",
+        "pg_ts_parser_is_visible",
+        "pg_ts_template_is_visible",
+        "pg_type_is_visible",
+    ] {
         functions.push(SystemFunction::udf(name, &[1], Kind::Bool, |values| {
             Ok(or_null(oid(values, 0).map(|_| true)))
         }));
@@ -205,7 +283,12 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
     // Objects that carry no comments here, and definitions of what does not exist here.
     for (name, arities) in [
         ("shobj_description", &[2][..]),
-        ("col_description", &[2]),
+        ("pg_get_function_arg_default", &[2]),
+        ("pg_get_function_sqlbody", &[1]),
+        ("pg_get_partition_constraintdef", &[1]),
+        ("pg_get_serial_sequence", &[2]),
+        ("pg_get_statisticsobjdef", &[1]),
+        ("pg_get_statisticsobjdef_expressions", &[1]),
         ("pg_get_statisticsobjdef_columns", &[1]),
         ("pg_get_viewdef", &[1, 2]),
         ("pg_get_triggerdef", &[1, 2]),
@@ -228,7 +311,7 @@ fn size_pretty(bytes: i64) -> String {
     format!("{value} TB")
 }
 
-fn quote_identifier(name: &str) -> String {
+pub(super) fn quote_identifier(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name
             .chars()
@@ -240,125 +323,169 @@ fn quote_identifier(name: &str) -> String {
     }
 }
 
-/// Functions that answer about the session that asks and the catalog it sees.
-pub(super) fn of_session(engine: &Arc<Engine>, session: &SessionInfo) -> Vec<ScalarUDF> {
-    // Most statements call none of these: the catalog is read when the first is called.
-    let (engine, of) = (engine.clone(), session.clone());
-    let snapshot: Shared = Arc::new(LazyLock::new(
-        Box::new(move || Snapshot::take(&engine, &of)) as Box<dyn FnOnce() -> Snapshot + Send + Sync>
-    ));
-    let database = session.database.name.clone();
-    let settings = session.settings.clone();
-    let with = |f: fn(&Snapshot, &[ScalarValue]) -> Result<Cell>| {
-        let snapshot = snapshot.clone();
-        move |values: &[ScalarValue]| f(&snapshot, values)
+/// How many items the first argument, an array, has; `None` for an empty one and for dimensions other than the first.
+fn array_items(values: &[ScalarValue]) -> Option<usize> {
+    let items = match values.first()? {
+        ScalarValue::List(list) if !list.is_null(0) => list.value_length(0) as usize,
+        _ => return None,
     };
-    let mut functions = vec![
-        SystemFunction::udf("version", &[0], Kind::Text, |_| {
-            Ok(format!(
-                "PostgreSQL 15.0 (Taospg {}) on {}-{}",
-                env!("CARGO_PKG_VERSION"),
-                std::env::consts::ARCH,
-                std::env::consts::OS
-            )
-            .into())
-        }),
-        SystemFunction::udf("current_database", &[0], Kind::Name, move |_| {
-            Ok(database.as_str().into())
-        }),
-        SystemFunction::udf("current_schema", &[0], Kind::Name, |_| Ok("public".into())),
-        SystemFunction::udf("current_schemas", &[1], Kind::TextArray, |values| {
-            let implicit = matches!(values.first(), Some(ScalarValue::Boolean(Some(true))));
-            let schemas: &[&str] = if implicit {
-                &["pg_catalog", "public"]
-            } else {
-                &["public"]
-            };
-            Ok(Cell::Texts(schemas.iter().map(|name| name.to_string()).collect()))
-        }),
-        SystemFunction::udf("current_setting", &[1, 2], Kind::Text, move |values| {
-            let Some(name) = text(values, 0) else {
-                return Ok(Cell::Null);
-            };
-            let missing_ok = matches!(values.get(1), Some(ScalarValue::Boolean(Some(true))));
-            match settings.find(&name) {
-                Some(value) => Ok(value.into()),
-                None if missing_ok => Ok(Cell::Null),
-                None => exec_err!("unrecognized configuration parameter \"{name}\""),
+    (items > 0 && number(values, 1) == Some(1)).then_some(items)
+}
+
+/// `format('%I = %L', …)`: %s, %I, %L and %%, each with the next argument or that of `n$`. Argument 0 is the pattern.
+fn format(pattern: &str, values: &[ScalarValue]) -> Result<String, QueryError> {
+    let problem = |message: &str| QueryError::new(ErrorKind::InvalidParameterValue, message);
+    let mut out = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars().peekable();
+    let mut next = 1;
+    while let Some(character) = characters.next() {
+        if character != '%' {
+            out.push(character);
+            continue;
+        }
+        let mut digits = String::new();
+        while let Some(digit) = characters.next_if(char::is_ascii_digit) {
+            digits.push(digit);
+        }
+        let position = match (digits.parse::<usize>(), characters.next_if_eq(&'$')) {
+            (Ok(position), Some(_)) => position,
+            (Err(_), None) => next,
+            _ => return Err(problem("field widths of format() are not supported")),
+        };
+        let kind = characters
+            .next()
+            .ok_or_else(|| problem("unterminated format() type specifier"))?;
+        if kind == '%' {
+            out.push('%');
+            continue;
+        }
+        if position == 0 || position >= values.len() {
+            return Err(problem("too few arguments for format()"));
+        }
+        next = position + 1;
+        match (kind, text(values, position)) {
+            ('s', value) => out.push_str(&value.unwrap_or_default()),
+            ('I', Some(value)) => out.push_str(&quote_identifier(&value)),
+            ('I', None) => {
+                let message = "null values cannot be formatted as an SQL identifier";
+                return Err(QueryError::new(ErrorKind::NullValueNotAllowed, message));
             }
-        }),
-        SystemFunction::udf(
-            "regclass_in",
-            &[1],
-            Kind::Oid,
-            with(|snapshot, values| {
-                let Some(name) = text(values, 0) else {
-                    return Ok(Cell::Null);
-                };
-                match name.parse::<u32>().ok().or_else(|| snapshot.oid_of_name(&name)) {
-                    Some(oid) => Ok(oid.into()),
-                    None => exec_err!("relation \"{name}\" does not exist"),
+            ('L', Some(value)) => out.push_str(&format!("'{}'", value.replace('\'', "''"))),
+            ('L', None) => out.push_str("NULL"),
+            (other, _) => return Err(problem(&format!("unrecognized format() type specifier \"{other}\""))),
+        }
+    }
+    Ok(out)
+}
+
+/// `10 MB` in bytes.
+fn size_bytes(written: &str) -> Result<i64, QueryError> {
+    let invalid = || {
+        QueryError::new(ErrorKind::InvalidParameterValue, format!("invalid size: \"{written}\""))
+            .with_hint("units are bytes, kB, MB, GB, TB and PB")
+    };
+    let trimmed = written.trim();
+    let end = trimmed
+        .find(|character: char| character.is_ascii_alphabetic())
+        .unwrap_or(trimmed.len());
+    let value: f64 = trimmed[..end].trim().parse().map_err(|_| invalid())?;
+    let power = match trimmed[end..].to_ascii_lowercase().as_str() {
+        "" | "b" | "bytes" => 0,
+        "kb" => 1,
+        "mb" => 2,
+        "gb" => 3,
+        "tb" => 4,
+        "pb" => 5,
+        _ => return Err(invalid()),
+    };
+    let bytes = (value * 1024_f64.powi(power)).round();
+    // 2^63 is the first that a bigint cannot hold.
+    if bytes.abs() >= 9.223372036854776e18 {
+        return Err(QueryError::new(
+            ErrorKind::NumericValueOutOfRange,
+            "bigint out of range",
+        ));
+    }
+    Ok(bytes as i64)
+}
+
+/// The parts of a qualified name: `public."My table"` is `{public,"My table"}`.
+fn parse_identifier(written: &str) -> Result<Vec<String>, QueryError> {
+    let invalid = || {
+        QueryError::new(
+            ErrorKind::InvalidParameterValue,
+            format!("string is not a valid identifier: \"{written}\""),
+        )
+    };
+    let mut parts = Vec::new();
+    let mut rest = written.trim();
+    loop {
+        let part = if let Some(quoted) = rest.strip_prefix('"') {
+            let mut name = String::new();
+            let mut characters = quoted.char_indices().peekable();
+            let end = loop {
+                match characters.next() {
+                    None => return Err(invalid()),
+                    Some((_, '"')) if characters.next_if(|(_, next)| *next == '"').is_some() => name.push('"'),
+                    Some((at, '"')) => break at + 1,
+                    Some((_, character)) => name.push(character),
                 }
-            }),
-        ),
-        SystemFunction::udf(
-            "to_regclass",
-            &[1],
-            Kind::Oid,
-            with(|snapshot, values| Ok(or_null(text(values, 0).and_then(|name| snapshot.oid_of_name(&name))))),
-        ),
-        SystemFunction::udf(
-            "regclass_out",
-            &[1],
-            Kind::Text,
-            with(|snapshot, values| {
-                let oid = oid(values, 0);
-                Ok(or_null(oid.map(|oid| {
-                    snapshot
-                        .name_of_oid(oid)
-                        .map_or(oid.to_string(), |name| quote_identifier(&name))
-                })))
-            }),
-        ),
-        SystemFunction::udf(
-            "obj_description",
-            &[1, 2],
-            Kind::Text,
-            with(|snapshot, values| {
-                let listed = oid(values, 0).and_then(|oid| snapshot.listed(oid));
-                Ok(or_null(listed.and_then(|listed| listed.table.comment.clone())))
-            }),
-        ),
-        SystemFunction::udf(
-            "pg_get_indexdef",
-            &[1, 3],
-            Kind::Text,
-            with(|snapshot, values| {
-                let listed = oid(values, 0).and_then(|oid| snapshot.listed(oid & !super::snapshot::INDEX_BIT));
-                Ok(or_null(listed.map(|listed| relations::index_definition(&listed))))
-            }),
-        ),
-        SystemFunction::udf(
-            "pg_get_constraintdef",
-            &[1, 2],
-            Kind::Text,
-            with(|snapshot, values| {
-                let listed = oid(values, 0).and_then(|oid| snapshot.listed(oid & !super::snapshot::INDEX_BIT));
-                Ok(or_null(listed.map(|listed| relations::constraint_definition(&listed))))
-            }),
-        ),
-        SystemFunction::udf(
-            "pg_get_partkeydef",
-            &[1],
-            Kind::Text,
-            with(|snapshot, values| {
-                let listed = oid(values, 0).and_then(|oid| snapshot.listed(oid));
-                Ok(or_null(
-                    listed.filter(|listed| listed.is_partitioned()).map(|_| "LIST (tbname)"),
-                ))
-            }),
-        ),
-    ];
-    functions.extend(super::roles::functions(&snapshot));
-    functions
+            };
+            rest = &quoted[end..];
+            name
+        } else {
+            let is_part = |character: char| character.is_alphanumeric() || matches!(character, '_' | '$');
+            let end = rest.find(|character| !is_part(character)).unwrap_or(rest.len());
+            let name = rest[..end].to_lowercase();
+            rest = &rest[end..];
+            if name.starts_with(|first: char| first.is_ascii_digit()) {
+                return Err(invalid());
+            }
+            name
+        };
+        if part.is_empty() {
+            return Err(invalid());
+        }
+        parts.push(part);
+        rest = rest.trim_start();
+        match rest.strip_prefix('.') {
+            Some(more) => rest = more.trim_start(),
+            None if rest.is_empty() => return Ok(parts),
+            None => return Err(invalid()),
+        }
+    }
+}
+
+/// Names of all functions of this folder.
+pub(super) fn names() -> Vec<String> {
+    let own = plain().into_iter().map(|function| function.name().to_owned());
+    own.chain(super::session_functions::names()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_apart() {
+        let parts = |written| parse_identifier(written).ok();
+        assert_eq!(parts("Meters"), Some(vec!["meters".to_owned()]));
+        assert_eq!(
+            parts("public.\"My \"\"x\"\" . y\""),
+            Some(vec!["public".to_owned(), "My \"x\" . y".to_owned()])
+        );
+        assert_eq!(parts("a b"), None);
+        assert_eq!(parts("1a"), None);
+        assert_eq!(parts("a."), None);
+        assert_eq!(parts("\"a"), None);
+    }
+
+    #[test]
+    fn sizes_are_read_and_printed() {
+        assert_eq!(size_bytes("1.5 kB").ok(), Some(1536));
+        assert_eq!(size_bytes("10").ok(), Some(10));
+        assert!(size_bytes("ten").is_err());
+        assert!(size_bytes("9e9 TB").is_err());
+        assert_eq!(size_pretty(10 * 1024), "10 kB");
+    }
 }

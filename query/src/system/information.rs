@@ -2,15 +2,12 @@
 
 use taospg_catalog::SqlType;
 
-use super::cell::{Cell, ColumnDef, Kind};
-use super::snapshot::{Listed, Snapshot};
+use super::cell::Cell;
+use super::procedures;
+use super::snapshot::{Listed, PUBLIC_OID, Snapshot};
 use super::types;
 
-pub(super) const SCHEMATA: &[ColumnDef] = &[
-    ("catalog_name", Kind::Name),
-    ("schema_name", Kind::Name),
-    ("schema_owner", Kind::Name),
-];
+pub(super) const SCHEMATA: &[&str] = &["catalog_name", "schema_name", "schema_owner"];
 
 pub(super) fn schemata(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let row = |name: &str| vec![database(snapshot), name.into(), "postgres".into()];
@@ -21,19 +18,19 @@ fn database(snapshot: &Snapshot) -> Cell {
     snapshot.session.database.name.as_str().into()
 }
 
-pub(super) const TABLES: &[ColumnDef] = &[
-    ("table_catalog", Kind::Name),
-    ("table_schema", Kind::Name),
-    ("table_name", Kind::Name),
-    ("table_type", Kind::Text),
-    ("self_referencing_column_name", Kind::Name),
-    ("reference_generation", Kind::Text),
-    ("user_defined_type_catalog", Kind::Name),
-    ("user_defined_type_schema", Kind::Name),
-    ("user_defined_type_name", Kind::Name),
-    ("is_insertable_into", Kind::Text),
-    ("is_typed", Kind::Text),
-    ("commit_action", Kind::Text),
+pub(super) const TABLES: &[&str] = &[
+    "table_catalog",
+    "table_schema",
+    "table_name",
+    "table_type",
+    "self_referencing_column_name",
+    "reference_generation",
+    "user_defined_type_catalog",
+    "user_defined_type_schema",
+    "user_defined_type_name",
+    "is_insertable_into",
+    "is_typed",
+    "commit_action",
 ];
 
 pub(super) fn tables(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
@@ -42,11 +39,7 @@ pub(super) fn tables(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         .iter()
         .map(|listed| ("public", listed.name.as_str(), "BASE TABLE"));
     let system = super::tables::TABLES.iter().map(|table| {
-        let kind = if table.schema == "information_schema" {
-            "VIEW"
-        } else {
-            "BASE TABLE"
-        };
+        let kind = if table.is_view { "VIEW" } else { "BASE TABLE" };
         (table.schema, table.name, kind)
     });
     own.chain(system)
@@ -70,27 +63,27 @@ pub(super) fn tables(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         .collect()
 }
 
-pub(super) const COLUMNS: &[ColumnDef] = &[
-    ("table_catalog", Kind::Name),
-    ("table_schema", Kind::Name),
-    ("table_name", Kind::Name),
-    ("column_name", Kind::Name),
-    ("ordinal_position", Kind::Int4),
-    ("column_default", Kind::Text),
-    ("is_nullable", Kind::Text),
-    ("data_type", Kind::Text),
-    ("character_maximum_length", Kind::Int4),
-    ("character_octet_length", Kind::Int4),
-    ("numeric_precision", Kind::Int4),
-    ("numeric_precision_radix", Kind::Int4),
-    ("numeric_scale", Kind::Int4),
-    ("datetime_precision", Kind::Int4),
-    ("udt_catalog", Kind::Name),
-    ("udt_schema", Kind::Name),
-    ("udt_name", Kind::Name),
-    ("is_identity", Kind::Text),
-    ("is_generated", Kind::Text),
-    ("is_updatable", Kind::Text),
+pub(super) const COLUMNS: &[&str] = &[
+    "table_catalog",
+    "table_schema",
+    "table_name",
+    "column_name",
+    "ordinal_position",
+    "column_default",
+    "is_nullable",
+    "data_type",
+    "character_maximum_length",
+    "character_octet_length",
+    "numeric_precision",
+    "numeric_precision_radix",
+    "numeric_scale",
+    "datetime_precision",
+    "udt_catalog",
+    "udt_schema",
+    "udt_name",
+    "is_identity",
+    "is_generated",
+    "is_updatable",
 ];
 
 pub(super) fn columns(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
@@ -112,7 +105,7 @@ pub(super) fn columns(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
                 i64::from(column.attnum).into(),
                 column.default.as_deref().map_or(Cell::Null, Cell::from),
                 if column.not_null { "NO" } else { "YES" }.into(),
-                row.map_or("USER-DEFINED", |row| row.display).into(),
+                row.map_or("USER-DEFINED", |row| row.display.as_str()).into(),
                 length,
                 Cell::Null,
                 precision,
@@ -125,6 +118,38 @@ pub(super) fn columns(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
                 "NO".into(),
                 "NEVER".into(),
                 "YES".into(),
+            ]);
+        }
+    }
+    for table in super::tables::TABLES.iter() {
+        for (number, ((name, _), type_oid)) in (1_i64..).zip(table.columns.iter().zip(&table.type_oids)) {
+            let row = types::by_oid(*type_oid);
+            let data_type = match row {
+                Some(row) if row.category == "A" => "ARRAY",
+                Some(row) => row.display.as_str(),
+                None => "USER-DEFINED",
+            };
+            rows.push(vec![
+                database(snapshot),
+                table.schema.into(),
+                table.name.into(),
+                (*name).into(),
+                number.into(),
+                Cell::Null,
+                if table.is_view { "YES" } else { "NO" }.into(),
+                data_type.into(),
+                Cell::Null,
+                Cell::Null,
+                Cell::Null,
+                Cell::Null,
+                Cell::Null,
+                Cell::Null,
+                database(snapshot),
+                "pg_catalog".into(),
+                row.map_or("", |row| row.name).into(),
+                "NO".into(),
+                "NEVER".into(),
+                "NO".into(),
             ]);
         }
     }
@@ -144,16 +169,16 @@ fn numeric_shape(sql_type: SqlType) -> (Cell, Cell, Cell) {
     }
 }
 
-pub(super) const TABLE_CONSTRAINTS: &[ColumnDef] = &[
-    ("constraint_catalog", Kind::Name),
-    ("constraint_schema", Kind::Name),
-    ("constraint_name", Kind::Name),
-    ("table_catalog", Kind::Name),
-    ("table_schema", Kind::Name),
-    ("table_name", Kind::Name),
-    ("constraint_type", Kind::Text),
-    ("is_deferrable", Kind::Text),
-    ("initially_deferred", Kind::Text),
+pub(super) const TABLE_CONSTRAINTS: &[&str] = &[
+    "constraint_catalog",
+    "constraint_schema",
+    "constraint_name",
+    "table_catalog",
+    "table_schema",
+    "table_name",
+    "constraint_type",
+    "is_deferrable",
+    "initially_deferred",
 ];
 
 /// Catalog, schema and name of the key, then those of its table.
@@ -177,15 +202,15 @@ pub(super) fn table_constraints(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     snapshot.tables.iter().map(row).collect()
 }
 
-pub(super) const KEY_COLUMN_USAGE: &[ColumnDef] = &[
-    ("constraint_catalog", Kind::Name),
-    ("constraint_schema", Kind::Name),
-    ("constraint_name", Kind::Name),
-    ("table_catalog", Kind::Name),
-    ("table_schema", Kind::Name),
-    ("table_name", Kind::Name),
-    ("column_name", Kind::Name),
-    ("ordinal_position", Kind::Int4),
+pub(super) const KEY_COLUMN_USAGE: &[&str] = &[
+    "constraint_catalog",
+    "constraint_schema",
+    "constraint_name",
+    "table_catalog",
+    "table_schema",
+    "table_name",
+    "column_name",
+    "ordinal_position",
 ];
 
 pub(super) fn key_column_usage(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
@@ -199,4 +224,113 @@ pub(super) fn key_column_usage(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         }
     }
     rows
+}
+
+pub(super) const CONSTRAINT_COLUMN_USAGE: &[&str] = &[
+    "table_catalog",
+    "table_schema",
+    "table_name",
+    "column_name",
+    "constraint_catalog",
+    "constraint_schema",
+    "constraint_name",
+];
+
+pub(super) fn constraint_column_usage(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
+    let mut rows = Vec::new();
+    for listed in &snapshot.tables {
+        for column in listed.key() {
+            rows.push(vec![
+                database(snapshot),
+                "public".into(),
+                listed.name.as_str().into(),
+                column.name.as_str().into(),
+                database(snapshot),
+                "public".into(),
+                listed.key_name().into(),
+            ]);
+        }
+    }
+    rows
+}
+
+pub(super) const ROUTINES: &[&str] = &[
+    "specific_catalog",
+    "specific_schema",
+    "specific_name",
+    "routine_catalog",
+    "routine_schema",
+    "routine_name",
+    "routine_type",
+    "data_type",
+    "routine_body",
+    "external_language",
+    "is_deterministic",
+];
+
+fn schema_of(procedure: &procedures::Procedure) -> &'static str {
+    match procedure.namespace {
+        PUBLIC_OID => "public",
+        _ => "pg_catalog",
+    }
+}
+
+pub(super) fn routines(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
+    let row = |procedure: &procedures::Procedure| {
+        let schema = schema_of(procedure);
+        vec![
+            database(snapshot),
+            schema.into(),
+            format!("{}_{}", procedure.name, procedure.oid).into(),
+            database(snapshot),
+            schema.into(),
+            procedure.name.as_str().into(),
+            if procedure.kind == "f" {
+                "FUNCTION".into()
+            } else {
+                Cell::Null
+            },
+            types::display(procedure.result, -1).into(),
+            "EXTERNAL".into(),
+            "INTERNAL".into(),
+            if procedure.volatility == "i" { "YES" } else { "NO" }.into(),
+        ]
+    };
+    procedures::all().iter().map(row).collect()
+}
+
+pub(super) const PARAMETERS: &[&str] = &[
+    "specific_catalog",
+    "specific_schema",
+    "specific_name",
+    "ordinal_position",
+    "parameter_mode",
+    "is_result",
+    "as_locator",
+    "data_type",
+];
+
+pub(super) fn parameters(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
+    let mut rows = Vec::new();
+    for procedure in procedures::all() {
+        for (number, argument) in (1_i64..).zip(&procedure.arguments) {
+            rows.push(vec![
+                database(snapshot),
+                schema_of(procedure).into(),
+                format!("{}_{}", procedure.name, procedure.oid).into(),
+                number.into(),
+                "IN".into(),
+                "NO".into(),
+                "NO".into(),
+                types::display(*argument, -1).into(),
+            ]);
+        }
+    }
+    rows
+}
+
+pub(super) const CATALOG_NAME: &[&str] = &["catalog_name"];
+
+pub(super) fn catalog_name(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
+    vec![vec![database(snapshot)]]
 }

@@ -3,18 +3,26 @@
 //! `tables.rs` lists the tables, `relations.rs`, `server_wide.rs` and `information.rs` make their rows from a `Snapshot`, `functions.rs` has the
 //! functions beside them, and `rewrite.rs` puts what clients write into words that DataFusion plans.
 
+mod activity;
 mod cell;
+mod from_functions;
 mod functions;
+mod in_values;
 mod information;
+mod objects;
+mod postgresql;
+mod procedures;
 mod provider;
 mod relations;
 mod rewrite;
 mod roles;
 mod server_wide;
+mod session_functions;
 mod snapshot;
 mod tables;
 mod types;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::catalog::SchemaProvider;
@@ -23,18 +31,38 @@ use datafusion::sql::sqlparser::ast;
 use taospg_catalog::Database;
 
 use crate::QueryError;
-use crate::engine::Engine;
-use crate::settings::Settings;
+use crate::engine::{Engine, SessionEntry};
+use crate::session::SharedSettings;
 
 /// What system tables and functions need to know of the session that asks.
 #[derive(Clone)]
 pub struct SessionInfo {
     pub database: Arc<Database>,
-    pub settings: Settings,
+    pub settings: Arc<SharedSettings>,
+    pub entry: Arc<SessionEntry>,
 }
 
+/// What a statement wants of system tables beside what they always show.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Names and OIDs in it, for child tables are listed only when they are asked for.
+    pub mentioned: Arc<Mentioned>,
+    /// It asks for inheritance: the child tables of small supertables are listed one by one.
+    pub children: bool,
+    /// It names `tableoid`: every table has that column, which `*` leaves out.
+    pub table_oid: bool,
+}
+
+/// The hidden column that tells which table a row is of.
+pub const TABLE_OID: &str = "tableoid";
+
 /// The system schema of this name (`pg_catalog`, `information_schema`), if there is one.
-pub fn schema(engine: &Arc<Engine>, session: &SessionInfo, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+pub fn schema(
+    engine: &Arc<Engine>,
+    session: &SessionInfo,
+    name: &str,
+    wanted: &Wanted,
+) -> Option<Arc<dyn SchemaProvider>> {
     let name = match name {
         "pg_catalog" => "pg_catalog",
         "information_schema" => "information_schema",
@@ -44,7 +72,30 @@ pub fn schema(engine: &Arc<Engine>, session: &SessionInfo, name: &str) -> Option
         name,
         engine: engine.clone(),
         session: session.clone(),
+        wanted: wanted.clone(),
     }))
+}
+
+/// The literals of a statement, as far as they can be names or OIDs of child tables.
+pub fn mentioned(statement: &ast::Statement) -> Mentioned {
+    let mut mentioned = Mentioned::default();
+    let _: ControlFlow<()> = ast::visit_expressions(statement, |expr| {
+        if let ast::Expr::Value(value) = expr {
+            match &value.value {
+                ast::Value::SingleQuotedString(text) => mentioned.add_text(text),
+                ast::Value::Number(digits, _) => mentioned.oids.extend(digits.parse::<u32>().ok()),
+                _ => {}
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    mentioned
+}
+
+/// Whether a statement that names this relation asks for inheritance.
+pub fn lists_children(name: &ast::ObjectName) -> bool {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    last.is_some_and(|ident| matches!(ident.value.as_str(), "pg_inherits" | "pg_partition_tree"))
 }
 
 /// Functions of pg_catalog that depend on nothing but their arguments; registered once for all sessions.
@@ -52,9 +103,12 @@ pub fn functions() -> Vec<ScalarUDF> {
     functions::plain()
 }
 
-/// Functions that answer about the session that asks (`current_database`, `current_setting`, …); registered for each query that names one.
-pub fn session_functions(engine: &Arc<Engine>, session: &SessionInfo) -> Vec<ScalarUDF> {
-    functions::of_session(engine, session)
+pub use session_functions::SessionFunctions;
+pub use snapshot::Mentioned;
+
+/// The function that turns a text or an OID into a value of this type (regclass, regtype, …), and the one that turns such a value into text.
+pub fn name_functions(type_oid: u32) -> Option<(&'static str, &'static str)> {
+    session_functions::name_functions(type_oid)
 }
 
 /// Rewrites what DataFusion does not plan (`::regclass`, `OPERATOR(pg_catalog.~)`, …) into what it does.

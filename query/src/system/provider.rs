@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{MemTable, SchemaProvider, Session, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -11,9 +12,10 @@ use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::snapshot::Snapshot;
+use super::cell::Kind;
+use super::snapshot::{Mentioned, Snapshot};
 use super::tables::{SystemTable, TABLES, find};
-use super::{SessionInfo, cell};
+use super::{SessionInfo, TABLE_OID, Wanted, cell};
 use crate::engine::Engine;
 
 /// One of the system schemas.
@@ -21,6 +23,7 @@ pub(super) struct SystemSchema {
     pub name: &'static str,
     pub engine: Arc<Engine>,
     pub session: SessionInfo,
+    pub wanted: Wanted,
 }
 
 impl fmt::Debug for SystemSchema {
@@ -42,6 +45,7 @@ impl SchemaProvider for SystemSchema {
                 table,
                 engine: self.engine.clone(),
                 session: self.session.clone(),
+                wanted: self.wanted.clone(),
             }) as Arc<dyn TableProvider>
         }))
     }
@@ -55,6 +59,7 @@ struct Provider {
     table: &'static SystemTable,
     engine: Arc<Engine>,
     session: SessionInfo,
+    wanted: Wanted,
 }
 
 impl fmt::Debug for Provider {
@@ -66,7 +71,14 @@ impl fmt::Debug for Provider {
 #[async_trait]
 impl TableProvider for Provider {
     fn schema(&self) -> SchemaRef {
-        cell::schema(self.table.columns)
+        let shown = cell::schema(&self.table.columns);
+        if !self.wanted.table_oid {
+            return shown;
+        }
+        let hidden = Arc::new(cell::field(TABLE_OID, Kind::Oid));
+        Arc::new(Schema::new(
+            shown.fields().iter().cloned().chain([hidden]).collect::<Vec<_>>(),
+        ))
     }
 
     fn table_type(&self) -> TableType {
@@ -85,38 +97,53 @@ impl TableProvider for Provider {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let snapshot = Snapshot::take(&self.engine, &self.session);
-        super::roles::check_secret(self.table.name, &snapshot.identity)?;
-        let rows = match self.table.rows {
-            None => Vec::new(),
-            Some(rows) => {
-                let (names, oids) = asked_for(filters)?;
-                rows(&snapshot.with_children(&names, &oids))
+        let mut batches = Vec::new();
+        if let Some(source) = self.table.source {
+            let mut mentioned = self.wanted.mentioned.as_ref().clone();
+            add_filters(filters, &mut mentioned)?;
+            let mut snapshot = Snapshot::take(&self.engine, &self.session).with_children(&mentioned);
+            super::roles::check_secret(self.table.name, &snapshot.identity)?;
+            if self.wanted.children {
+                snapshot = snapshot.with_all_children();
             }
-        };
-        let batch = cell::batch(self.table.columns, &rows)?;
-        let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
+            let rows = self.table.arranged((source.rows)(&snapshot));
+            batches.push(cell::batch(&self.table.columns, &rows)?);
+            if let Some(fixed) = source.fixed {
+                batches.push(self.table.fixed_batch(|| fixed(&snapshot))?);
+            }
+        }
+        if self.wanted.table_oid {
+            batches = batches
+                .into_iter()
+                .map(|batch| self.with_table_oid(batch))
+                .collect::<Result<_>>()?;
+        }
+        let table = MemTable::try_new(self.schema(), vec![batches])?;
         table.scan(state, projection, &[], limit).await
     }
 }
 
-/// The names and OIDs that filters compare with: of a child table psql asks `relname ~ '^(d1001)$'`, then `oid = '16390'`.
-fn asked_for(filters: &[Expr]) -> Result<(Vec<String>, Vec<u32>)> {
-    let mut names = Vec::new();
-    let mut oids = Vec::new();
+impl Provider {
+    fn with_table_oid(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        let table_oid: ArrayRef = Arc::new(UInt32Array::from_value(self.table.oid, batch.num_rows()));
+        let columns = batch.columns().iter().cloned().chain([table_oid]).collect();
+        Ok(RecordBatch::try_new(self.schema(), columns)?)
+    }
+}
+
+/// What filters compare with beside what the statement says: parameters, and OIDs that names became.
+fn add_filters(filters: &[Expr], mentioned: &mut Mentioned) -> Result<()> {
     for filter in filters {
         filter.apply(|expr| {
             if let Expr::Literal(value, _) = expr {
                 if let Some(Some(text)) = value.try_as_str() {
-                    let exact = text.strip_prefix("^(").and_then(|rest| rest.strip_suffix(")$"));
-                    names.push(exact.unwrap_or(text).to_owned());
-                    oids.extend(text.parse::<u32>().ok());
+                    mentioned.add_text(text);
                 } else if let Ok(ScalarValue::UInt32(Some(oid))) = value.cast_to(&arrow::datatypes::DataType::UInt32) {
-                    oids.push(oid);
+                    mentioned.oids.insert(oid);
                 }
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
     }
-    Ok((names, oids))
+    Ok(())
 }

@@ -3,43 +3,43 @@
 
 use taospg_catalog::Column;
 
-use super::cell::{Cell, ColumnDef, Kind};
-use super::snapshot::{
-    HEAP_OID, INDEX_BIT, INFORMATION_SCHEMA_OID, Listed, OWNER_OID, PG_CATALOG_OID, PUBLIC_OID, Snapshot,
-};
+use super::cell::Cell;
+use super::functions::quote_identifier;
+use super::objects::default_operator_class;
+use super::snapshot::{BTREE_OID, HEAP_OID, INDEX_BIT, Listed, OWNER_OID, PUBLIC_OID, Snapshot};
 use super::tables::TABLES;
 use super::types;
 
-pub(super) const PG_CLASS: &[ColumnDef] = &[
-    ("oid", Kind::Oid),
-    ("relname", Kind::Name),
-    ("relnamespace", Kind::Oid),
-    ("reltype", Kind::Oid),
-    ("reloftype", Kind::Oid),
-    ("relowner", Kind::Oid),
-    ("relam", Kind::Oid),
-    ("relfilenode", Kind::Oid),
-    ("reltablespace", Kind::Oid),
-    ("relpages", Kind::Int4),
-    ("reltuples", Kind::Float4),
-    ("reltoastrelid", Kind::Oid),
-    ("relhasindex", Kind::Bool),
-    ("relisshared", Kind::Bool),
-    ("relpersistence", Kind::Char),
-    ("relkind", Kind::Char),
-    ("relnatts", Kind::Int2),
-    ("relchecks", Kind::Int2),
-    ("relhasrules", Kind::Bool),
-    ("relhastriggers", Kind::Bool),
-    ("relhassubclass", Kind::Bool),
-    ("relrowsecurity", Kind::Bool),
-    ("relforcerowsecurity", Kind::Bool),
-    ("relispopulated", Kind::Bool),
-    ("relreplident", Kind::Char),
-    ("relispartition", Kind::Bool),
-    ("relacl", Kind::TextArray),
-    ("reloptions", Kind::TextArray),
-    ("relpartbound", Kind::Text),
+pub(super) const PG_CLASS: &[&str] = &[
+    "oid",
+    "relname",
+    "relnamespace",
+    "reltype",
+    "reloftype",
+    "relowner",
+    "relam",
+    "relfilenode",
+    "reltablespace",
+    "relpages",
+    "reltuples",
+    "reltoastrelid",
+    "relhasindex",
+    "relisshared",
+    "relpersistence",
+    "relkind",
+    "relnatts",
+    "relchecks",
+    "relhasrules",
+    "relhastriggers",
+    "relhassubclass",
+    "relrowsecurity",
+    "relforcerowsecurity",
+    "relispopulated",
+    "relreplident",
+    "relispartition",
+    "relacl",
+    "reloptions",
+    "relpartbound",
 ];
 
 struct Class<'a> {
@@ -90,21 +90,18 @@ fn class(row: Class) -> Vec<Cell> {
 }
 
 pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    /// `btree`
-    const BTREE_OID: u32 = 403;
     let mut rows = Vec::new();
     for listed in &snapshot.tables {
-        let partitioned = listed.is_partitioned();
         rows.push(class(Class {
             oid: listed.oid,
             name: &listed.name,
             namespace: PUBLIC_OID,
             access_method: HEAP_OID,
-            // A plain table to PostgreSQL's eyes: psql then shows its key and does not count parts.
+            // A plain table to PostgreSQL's eyes: clients that look for tables alone find it.
             kind: "r",
             columns: listed.columns().len(),
             has_index: true,
-            has_parts: partitioned,
+            has_parts: listed.is_partitioned(),
             owner: snapshot.owner_of(listed.table.oid),
             acl: snapshot.relacl(listed),
         }));
@@ -121,93 +118,143 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             acl: Cell::Null,
         }));
     }
-    for table in TABLES {
-        let is_view = table.oid >= 12_000;
-        rows.push(class(Class {
+    rows
+}
+
+pub(super) fn system_classes(_: &Snapshot) -> Vec<Vec<Cell>> {
+    let row = |table: &super::tables::SystemTable| {
+        class(Class {
             oid: table.oid,
             name: table.name,
-            namespace: if table.schema == "pg_catalog" {
-                PG_CATALOG_OID
-            } else {
-                INFORMATION_SCHEMA_OID
-            },
-            access_method: if is_view { 0 } else { HEAP_OID },
-            kind: if is_view { "v" } else { "r" },
+            namespace: table.schema_oid(),
+            access_method: if table.is_view { 0 } else { HEAP_OID },
+            kind: if table.is_view { "v" } else { "r" },
             columns: table.columns.len(),
             has_index: false,
             has_parts: false,
             owner: OWNER_OID,
             acl: Cell::Null,
-        }));
-    }
-    rows
+        })
+    };
+    TABLES.iter().map(row).collect()
 }
 
-pub(super) const PG_ATTRIBUTE: &[ColumnDef] = &[
-    ("attrelid", Kind::Oid),
-    ("attname", Kind::Name),
-    ("atttypid", Kind::Oid),
-    ("attstattarget", Kind::Int4),
-    ("attlen", Kind::Int2),
-    ("attnum", Kind::Int2),
-    ("attndims", Kind::Int4),
-    ("atttypmod", Kind::Int4),
-    ("attbyval", Kind::Bool),
-    ("attstorage", Kind::Char),
-    ("attcompression", Kind::Char),
-    ("attnotnull", Kind::Bool),
-    ("atthasdef", Kind::Bool),
-    ("atthasmissing", Kind::Bool),
-    ("attidentity", Kind::Char),
-    ("attgenerated", Kind::Char),
-    ("attisdropped", Kind::Bool),
-    ("attislocal", Kind::Bool),
-    ("attinhcount", Kind::Int4),
-    ("attcollation", Kind::Oid),
-    ("attacl", Kind::TextArray),
-    ("attoptions", Kind::TextArray),
-    ("attfdwoptions", Kind::TextArray),
+pub(super) const PG_ATTRIBUTE: &[&str] = &[
+    "attrelid",
+    "attname",
+    "atttypid",
+    "attstattarget",
+    "attlen",
+    "attnum",
+    "attndims",
+    "atttypmod",
+    "attbyval",
+    "attstorage",
+    "attcompression",
+    "attnotnull",
+    "atthasdef",
+    "atthasmissing",
+    "attidentity",
+    "attgenerated",
+    "attisdropped",
+    "attislocal",
+    "attinhcount",
+    "attcollation",
+    "attacl",
+    "attoptions",
+    "attfdwoptions",
+    "attalign",
+    "attcacheoff",
 ];
 
-fn attribute(relation: u32, column: &Column) -> Vec<Cell> {
-    let length = types::by_oid(column.sql_type.oid()).map_or(-1, |row| row.length);
+/// What pg_attribute tells of a column.
+struct Attribute<'a> {
+    relation: u32,
+    name: &'a str,
+    number: i64,
+    type_oid: u32,
+    modifier: i64,
+    not_null: bool,
+    has_default: bool,
+}
+
+fn attribute(row: Attribute<'_>) -> Vec<Cell> {
+    let known = types::by_oid(row.type_oid);
+    let length = known.map_or(-1, |known| known.length);
     vec![
-        relation.into(),
-        column.name.as_str().into(),
-        column.sql_type.oid().into(),
+        row.relation.into(),
+        row.name.into(),
+        row.type_oid.into(),
         (-1_i64).into(),
         length.into(),
-        i64::from(column.attnum).into(),
-        0_i64.into(),
-        i64::from(column.sql_type.type_modifier()).into(),
-        (length > 0).into(),
-        if length > 0 { "p" } else { "x" }.into(),
+        row.number.into(),
+        i64::from(known.is_some_and(|known| known.category == "A")).into(),
+        row.modifier.into(),
+        (length > 0 && length <= 8).into(),
+        known.map_or("x", |known| known.storage).into(),
         "".into(),
-        column.not_null.into(),
-        column.default.is_some().into(),
+        row.not_null.into(),
+        row.has_default.into(),
         false.into(),
         "".into(),
         "".into(),
         false.into(),
         true.into(),
         0_i64.into(),
-        0_i64.into(),
+        known.map_or(0, |known| known.collation).into(),
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        known.map_or("i", |known| known.align).into(),
+        (-1_i64).into(),
     ]
 }
 
 pub(super) fn attributes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    snapshot
-        .tables
-        .iter()
-        .flat_map(|listed| {
-            let columns = listed.columns();
-            columns
-                .into_iter()
-                .map(|column| attribute(listed.oid, column))
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    let mut rows = Vec::new();
+    for listed in &snapshot.tables {
+        let own = |column: &Column, relation: u32, number: i64, has_default: bool| {
+            attribute(Attribute {
+                relation,
+                name: &column.name,
+                number,
+                type_oid: column.sql_type.oid(),
+                modifier: i64::from(column.sql_type.type_modifier()),
+                // Columns of an index are never marked so.
+                not_null: column.not_null && relation & INDEX_BIT == 0,
+                has_default,
+            })
+        };
+        for column in listed.columns() {
+            let number = i64::from(column.attnum);
+            rows.push(own(column, listed.oid, number, column.default.is_some()));
+        }
+        for (number, column) in (1..).zip(listed.key()) {
+            rows.push(own(column, listed.oid | INDEX_BIT, number, false));
+        }
+    }
+    rows
 }
+
+pub(super) fn system_attributes(_: &Snapshot) -> Vec<Vec<Cell>> {
+    let mut rows = Vec::new();
+    for table in TABLES.iter() {
+        for (number, ((name, _), type_oid)) in (1..).zip(table.columns.iter().zip(&table.type_oids)) {
+            rows.push(attribute(Attribute {
+                relation: table.oid,
+                name,
+                number,
+                type_oid: *type_oid,
+                modifier: -1,
+                not_null: !table.is_view && *name == "oid",
+                has_default: false,
+            }));
+        }
+    }
+    rows
+}
+
+pub(super) const PG_ATTRDEF: &[&str] = &["oid", "adrelid", "adnum", "adbin"];
 
 pub(super) fn defaults(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
@@ -226,27 +273,27 @@ pub(super) fn defaults(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     rows
 }
 
-pub(super) const PG_INDEX: &[ColumnDef] = &[
-    ("indexrelid", Kind::Oid),
-    ("indrelid", Kind::Oid),
-    ("indnatts", Kind::Int2),
-    ("indnkeyatts", Kind::Int2),
-    ("indisunique", Kind::Bool),
-    ("indnullsnotdistinct", Kind::Bool),
-    ("indisprimary", Kind::Bool),
-    ("indisexclusion", Kind::Bool),
-    ("indimmediate", Kind::Bool),
-    ("indisclustered", Kind::Bool),
-    ("indisvalid", Kind::Bool),
-    ("indisready", Kind::Bool),
-    ("indislive", Kind::Bool),
-    ("indisreplident", Kind::Bool),
-    ("indkey", Kind::Int2Vector),
-    ("indcollation", Kind::OidArray),
-    ("indclass", Kind::OidArray),
-    ("indoption", Kind::Int2Vector),
-    ("indexprs", Kind::Text),
-    ("indpred", Kind::Text),
+pub(super) const PG_INDEX: &[&str] = &[
+    "indexrelid",
+    "indrelid",
+    "indnatts",
+    "indnkeyatts",
+    "indisunique",
+    "indnullsnotdistinct",
+    "indisprimary",
+    "indisexclusion",
+    "indimmediate",
+    "indisclustered",
+    "indisvalid",
+    "indisready",
+    "indislive",
+    "indisreplident",
+    "indkey",
+    "indcollation",
+    "indclass",
+    "indoption",
+    "indexprs",
+    "indpred",
 ];
 
 fn key_numbers(listed: &Listed) -> Vec<i64> {
@@ -260,6 +307,7 @@ pub(super) fn indexes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         .map(|listed| {
             let key = key_numbers(listed);
             let width = key.len();
+            let of_key = |number: &dyn Fn(&Column) -> i64| listed.key().into_iter().map(number).collect::<Vec<_>>();
             vec![
                 (listed.oid | INDEX_BIT).into(),
                 listed.oid.into(),
@@ -276,36 +324,40 @@ pub(super) fn indexes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
                 true.into(),
                 false.into(),
                 Cell::Numbers(key),
-                Cell::Numbers(vec![0; width]),
-                Cell::Numbers(vec![0; width]),
+                Cell::Numbers(of_key(&|column| {
+                    types::by_oid(column.sql_type.oid()).map_or(0, |known| i64::from(known.collation))
+                })),
+                Cell::Numbers(of_key(&|column| {
+                    i64::from(default_operator_class(column.sql_type.oid()))
+                })),
                 Cell::Numbers(vec![0; width]),
             ]
         })
         .collect()
 }
 
-pub(super) const PG_CONSTRAINT: &[ColumnDef] = &[
-    ("oid", Kind::Oid),
-    ("conname", Kind::Name),
-    ("connamespace", Kind::Oid),
-    ("contype", Kind::Char),
-    ("condeferrable", Kind::Bool),
-    ("condeferred", Kind::Bool),
-    ("convalidated", Kind::Bool),
-    ("conrelid", Kind::Oid),
-    ("contypid", Kind::Oid),
-    ("conindid", Kind::Oid),
-    ("conparentid", Kind::Oid),
-    ("confrelid", Kind::Oid),
-    ("confupdtype", Kind::Char),
-    ("confdeltype", Kind::Char),
-    ("confmatchtype", Kind::Char),
-    ("conislocal", Kind::Bool),
-    ("coninhcount", Kind::Int4),
-    ("connoinherit", Kind::Bool),
-    ("conkey", Kind::Int2Array),
-    ("confkey", Kind::Int2Array),
-    ("conbin", Kind::Text),
+pub(super) const PG_CONSTRAINT: &[&str] = &[
+    "oid",
+    "conname",
+    "connamespace",
+    "contype",
+    "condeferrable",
+    "condeferred",
+    "convalidated",
+    "conrelid",
+    "contypid",
+    "conindid",
+    "conparentid",
+    "confrelid",
+    "confupdtype",
+    "confdeltype",
+    "confmatchtype",
+    "conislocal",
+    "coninhcount",
+    "connoinherit",
+    "conkey",
+    "confkey",
+    "conbin",
 ];
 
 pub(super) fn constraints(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
@@ -338,6 +390,8 @@ pub(super) fn constraints(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         .collect()
 }
 
+pub(super) const PG_INHERITS: &[&str] = &["inhrelid", "inhparent", "inhseqno", "inhdetachpending"];
+
 pub(super) fn inherits(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let children = snapshot.tables.iter().filter(|listed| listed.is_child);
     children
@@ -345,39 +399,48 @@ pub(super) fn inherits(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         .collect()
 }
 
-pub(super) fn partitioned(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    let supertables = snapshot.tables.iter().filter(|listed| listed.is_partitioned());
-    supertables
-        .map(|listed| vec![listed.oid.into(), "l".into(), 1_i64.into(), 0_i64.into()])
-        .collect()
-}
+pub(super) const PG_DESCRIPTION: &[&str] = &["objoid", "classoid", "objsubid", "description"];
+
+/// OIDs of pg_class, pg_proc and pg_namespace, as comments say what they are about.
+pub(super) const CLASS_OID: u32 = 1259;
+pub(super) const PROCEDURE_OID: u32 = 1255;
+pub(super) const NAMESPACE_OID: u32 = 2615;
 
 pub(super) fn descriptions(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    /// pg_class
-    const CLASS: u32 = 1259;
+    let row = |object: u32, class: u32, column: i64, comment: &str| {
+        vec![object.into(), class.into(), column.into(), comment.into()]
+    };
     let mut rows = Vec::new();
-    for listed in snapshot.tables.iter().filter(|listed| !listed.is_child) {
-        if let Some(comment) = &listed.table.comment {
-            rows.push(vec![
-                listed.oid.into(),
-                CLASS.into(),
-                0_i64.into(),
-                comment.as_str().into(),
-            ]);
+    for listed in &snapshot.tables {
+        if let Some(comment) = listed.comment() {
+            rows.push(row(listed.oid, CLASS_OID, 0, comment));
+        }
+        for column in listed.columns() {
+            if let Some(comment) = &column.comment {
+                rows.push(row(listed.oid, CLASS_OID, i64::from(column.attnum), comment));
+            }
+        }
+    }
+    for (namespace, comment) in super::server_wide::NAMESPACE_COMMENTS {
+        rows.push(row(*namespace, NAMESPACE_OID, 0, comment));
+    }
+    for procedure in super::procedures::all() {
+        if let Some(comment) = procedure.description {
+            rows.push(row(procedure.oid, PROCEDURE_OID, 0, comment));
         }
     }
     rows
 }
 
-pub(super) const PG_TABLES: &[ColumnDef] = &[
-    ("schemaname", Kind::Name),
-    ("tablename", Kind::Name),
-    ("tableowner", Kind::Name),
-    ("tablespace", Kind::Name),
-    ("hasindexes", Kind::Bool),
-    ("hasrules", Kind::Bool),
-    ("hastriggers", Kind::Bool),
-    ("rowsecurity", Kind::Bool),
+pub(super) const PG_TABLES: &[&str] = &[
+    "schemaname",
+    "tablename",
+    "tableowner",
+    "tablespace",
+    "hasindexes",
+    "hasrules",
+    "hastriggers",
+    "rowsecurity",
 ];
 
 pub(super) fn tables_view(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
@@ -396,6 +459,8 @@ pub(super) fn tables_view(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     snapshot.tables.iter().map(row).collect()
 }
 
+pub(super) const PG_INDEXES: &[&str] = &["schemaname", "tablename", "indexname", "tablespace", "indexdef"];
+
 pub(super) fn indexes_view(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let row = |listed: &Listed| {
         vec![
@@ -413,10 +478,16 @@ pub(super) fn indexes_view(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
 pub(super) fn index_definition(listed: &Listed) -> String {
     format!(
         "CREATE UNIQUE INDEX {} ON public.{} USING btree ({})",
-        listed.key_name(),
-        listed.name,
+        quote_identifier(&listed.key_name()),
+        quote_identifier(&listed.name),
         key_list(listed)
     )
+}
+
+/// One column of it, from 1.
+pub(super) fn index_column(listed: &Listed, number: i64) -> Option<String> {
+    let place = usize::try_from(number).ok()?.checked_sub(1)?;
+    listed.key().get(place).map(|column| quote_identifier(&column.name))
 }
 
 /// As `pg_get_constraintdef` prints it.
@@ -425,6 +496,10 @@ pub(super) fn constraint_definition(listed: &Listed) -> String {
 }
 
 fn key_list(listed: &Listed) -> String {
-    let names: Vec<&str> = listed.key().into_iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<String> = listed
+        .key()
+        .into_iter()
+        .map(|column| quote_identifier(&column.name))
+        .collect();
     names.join(", ")
 }

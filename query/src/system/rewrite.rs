@@ -3,11 +3,12 @@
 //! | they write | it becomes |
 //! |---|---|
 //! | `pg_catalog.f(x)`, `a OPERATOR(pg_catalog.~) b`, `x COLLATE "C"` | `f(x)`, `a ~ b`, `x` |
-//! | `'t'::regclass`, `oid::regclass` (and regtype, regnamespace) | `regclass_in('t')`, an OID; `regclass_out(oid)`, a name |
-//! | `x::oid`, `x::name`, `x::"char"` | casts to the types that carry them |
 //! | `ARRAY(SELECT x …)` | `coalesce((SELECT array_agg(x) …), no_texts())` |
+//! | `ARRAY(SELECT f(x) FROM unnest(a) AS x)` | `array_transform(a, x -> f(x))` |
 //! | `(SELECT x FROM … WHERE y = outer)` as a value | `(SELECT max(x) …)`: a correlated value must be an aggregate to be planned |
-//! | a SELECT joining a table that never has rows | the same columns `WHERE false`: nothing of it needs to be planned |
+//! | `x IN (SELECT …)` as a value, functions in FROM | see `in_values.rs`, `from_functions.rs` |
+//! | `current_schema`, `user` without parentheses | `current_schema()`, `user()` |
+//! | a SELECT joining a table that never has rows, or asking for kinds of relations that there are none of | the same columns `WHERE false`: nothing of it needs to be planned |
 //!
 //! Only statements that name a system schema, a system table or one of these forms come out changed.
 
@@ -16,10 +17,10 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+    SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut, visit_expressions_mut,
 };
 
-use super::tables;
+use super::{from_functions, in_values, tables};
 use crate::QueryError;
 
 /// Rewrites a statement in place.
@@ -34,7 +35,16 @@ impl VisitorMut for Rewrite {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        empty_selects(&mut query.body);
+        in_values::rewrite(query);
+        if empty_selects(&mut query.body) {
+            // No rows, no order; it may name columns that are gone now.
+            query.order_by = None;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        from_functions::rewrite(factor);
         ControlFlow::Continue(())
     }
 
@@ -74,15 +84,12 @@ fn rewrite_expr(expr: &mut Expr) {
             compare_array_with_text(op, left, right);
         }
         Expr::Function(function) => rewrite_function(function),
-        Expr::Cast {
-            kind: CastKind::Cast | CastKind::DoubleColon,
-            expr: inner,
-            data_type,
-            ..
-        } => {
-            if let Some(rewritten) = rewrite_cast(inner, data_type) {
-                *expr = rewritten;
+        Expr::Identifier(name) if name.quote_style.is_none() && is_session_word(&name.value) => {
+            let mut word = call(&name.value.to_ascii_lowercase(), Vec::new());
+            if let Expr::Function(function) = &mut word {
+                rewrite_function(function);
             }
+            *expr = word;
         }
         Expr::Subquery(query) => {
             let outer_conditions = make_scalar(query);
@@ -159,16 +166,16 @@ fn rewrite_function(function: &mut Function) {
         function.name.0.remove(0);
     }
     // current_user and its like come without parentheses.
-    let is_session_word = matches!(
-        part(&function.name, 0).map(str::to_ascii_lowercase).as_deref(),
-        Some("current_user" | "session_user" | "user" | "current_role" | "current_schema" | "current_catalog")
-    );
-    if is_session_word && matches!(function.args, FunctionArguments::None) {
+    if part(&function.name, 0).is_some_and(is_session_word) && matches!(function.args, FunctionArguments::None) {
         function.args = arguments(Vec::new());
     }
-    if part(&function.name, 0).is_some_and(|name| name.eq_ignore_ascii_case("current_catalog")) {
-        function.name = ObjectName::from(vec![Ident::new("current_database")]);
-    }
+}
+
+fn is_session_word(name: &str) -> bool {
+    matches!(
+        name.to_ascii_lowercase().as_str(),
+        "current_user" | "session_user" | "user" | "current_role" | "current_schema" | "current_catalog"
+    )
 }
 
 fn arguments(values: Vec<Expr>) -> FunctionArguments {
@@ -195,71 +202,15 @@ fn call(name: &str, values: Vec<Expr>) -> Expr {
     })
 }
 
-/// Casts to types that only the catalog knows.
-fn rewrite_cast(inner: &mut Box<Expr>, data_type: &mut DataType) -> Option<Expr> {
-    if matches!(data_type, DataType::Regclass) {
-        return Some(object_cast("regclass", inner));
-    }
-    if let DataType::Array(element) = data_type {
-        use datafusion::sql::sqlparser::ast::ArrayElemTypeDef::{Parenthesis, SquareBracket};
-        if let SquareBracket(element, _) | Parenthesis(element) = element
-            && let Some(known) = known_type(element)
-        {
-            **element = known;
-        }
-        return None;
-    }
-    let DataType::Custom(name, modifiers) = data_type else {
-        return None;
-    };
-    if !modifiers.is_empty() {
-        return None;
-    }
-    let word = part(name, name.0.len().checked_sub(1)?)?.to_ascii_lowercase();
-    match word.as_str() {
-        "regclass" | "regtype" | "regnamespace" => Some(object_cast(&word, inner)),
-        "regproc" | "regprocedure" | "regrole" => Some(take(inner)),
-        _ => {
-            if let Some(known) = known_type(data_type) {
-                *data_type = known;
-            }
-            None
-        }
-    }
-}
-
-/// The type that carries a type of pg_catalog: `oid`, `name`, `"char"`, and every name qualified by the schema.
-fn known_type(data_type: &DataType) -> Option<DataType> {
-    let DataType::Custom(name, _) = data_type else {
-        return None;
-    };
-    let word = part(name, name.0.len().checked_sub(1)?)?.to_ascii_lowercase();
-    Some(match word.as_str() {
-        // Signed and wide, so that any text of a number can be cast.
-        "oid" | "xid" | "cid" => DataType::BigInt(None),
-        "name" | "char" | "text" | "varchar" | "bpchar" | "cstring" | "unknown" => DataType::Text,
-        "int2" => DataType::SmallInt(None),
-        "int4" => DataType::Int(None),
-        "int8" => DataType::BigInt(None),
-        "float4" => DataType::Real,
-        "float8" => DataType::DoublePrecision,
-        "bool" => DataType::Boolean,
-        _ => return None,
-    })
-}
-
-/// A text literal names an object and becomes its OID; anything else is an OID and becomes the object's name.
-fn object_cast(kind: &str, inner: &mut Box<Expr>) -> Expr {
-    let direction = if literal(inner).is_some() { "in" } else { "out" };
-    call(&format!("{kind}_{direction}"), vec![take(inner)])
-}
-
 /// `ARRAY(SELECT x …)`.
 fn array_of_subquery(function: &mut Function) -> Option<Expr> {
     let is_array = function.name.0.len() == 1 && part(&function.name, 0)?.eq_ignore_ascii_case("array");
     let FunctionArguments::Subquery(query) = &mut function.args else {
         return None;
     };
+    if is_array && let Some((array, lambda)) = from_functions::transform_of_unnest(query) {
+        return Some(call("array_transform", vec![array, lambda]));
+    }
     let SetExpr::Select(select) = query.body.as_mut() else {
         return None;
     };
@@ -294,6 +245,9 @@ fn make_scalar(query: &mut Query) -> Option<Expr> {
     let (outer, inner): (Vec<Expr>, Vec<Expr>) = conditions
         .into_iter()
         .partition(|condition| !aliases.is_empty() && only_other(condition, &aliases));
+    let (unequal, inner): (Vec<Expr>, Vec<Expr>) = inner
+        .into_iter()
+        .partition(|condition| of_system(&select.from) && is_correlated_inequality(condition, &aliases));
     select.selection = conjunction(inner);
     let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
     if correlated
@@ -305,7 +259,55 @@ fn make_scalar(query: &mut Query) -> Option<Expr> {
     {
         *value = call("max", vec![take(value)]);
     }
-    conjunction(outer)
+    let template = query.clone();
+    let mut conditions = outer;
+    conditions.extend(unequal.into_iter().map(|mut condition| {
+        let _: ControlFlow<()> = visit_expressions_mut(&mut condition, |expr| {
+            if is_column_of(expr, &aliases) {
+                *expr = Expr::Subquery(asking_for(&template, expr.clone()));
+            }
+            ControlFlow::Continue(())
+        });
+        condition
+    }));
+    conjunction(conditions)
+}
+
+/// Whether everything in FROM is a system table, where rows are found by OIDs, one for each.
+fn of_system(from: &[TableWithJoins]) -> bool {
+    let is_system = |factor: &TableFactor| match factor {
+        TableFactor::Table { name, .. } => name
+            .0
+            .last()
+            .and_then(|part| part.as_ident())
+            .is_some_and(|name| tables::find("pg_catalog", &name.value).is_some()),
+        _ => false,
+    };
+    from.iter()
+        .all(|table| is_system(&table.relation) && table.joins.iter().all(|join| is_system(&join.relation)))
+}
+
+/// `outer.x <> inner.y`, which DataFusion cannot join by: with the row found by the other conditions it can be checked outside.
+fn is_correlated_inequality(condition: &Expr, aliases: &[String]) -> bool {
+    let Expr::BinaryOp { left, op, right } = condition else {
+        return false;
+    };
+    let sides = (mentions_other(left, aliases), mentions_other(right, aliases));
+    *op == BinaryOperator::NotEq && (sides == (true, false) || sides == (false, true))
+}
+
+fn is_column_of(expr: &Expr, aliases: &[String]) -> bool {
+    matches!(expr, Expr::CompoundIdentifier(parts)
+        if matches!(parts.as_slice(), [qualifier, _] if aliases.contains(&qualifier.value)))
+}
+
+/// The same question about another column.
+fn asking_for(template: &Query, column: Expr) -> Box<Query> {
+    let mut query = template.clone();
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = vec![SelectItem::UnnamedExpr(call("max", vec![column]))];
+    }
+    Box::new(query)
 }
 
 fn from_aliases(from: &[TableWithJoins]) -> Vec<String> {
@@ -390,14 +392,20 @@ fn is_aggregate(expr: &Expr) -> bool {
 }
 
 /// Replaces selects that join a table which never has rows by their columns `WHERE false`.
-fn empty_selects(body: &mut SetExpr) {
+///
+/// Returns whether the whole is such a select.
+fn empty_selects(body: &mut SetExpr) -> bool {
     match body {
-        SetExpr::Select(select) if is_always_empty(select) => make_empty(select),
+        SetExpr::Select(select) if is_always_empty(select) => {
+            make_empty(select);
+            true
+        }
         SetExpr::SetOperation { left, right, .. } => {
             empty_selects(left);
             empty_selects(right);
+            false
         }
-        _ => {}
+        _ => false,
     }
 }
 
@@ -407,7 +415,35 @@ fn is_always_empty(select: &Select) -> bool {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => !is_aggregate(expr),
         _ => false,
     });
-    plain && values && select.from.iter().any(table_is_empty)
+    let no_kind = select.selection.as_ref().is_some_and(asks_for_no_kind);
+    plain && values && (no_kind || select.from.iter().any(table_is_empty))
+}
+
+/// `c.relkind IN ('p', 'I')`: kinds of relations that there are none of, partitioned ones among them.
+fn asks_for_no_kind(condition: &Expr) -> bool {
+    let never =
+        |item: &Expr| literal(item).is_some_and(|kind| matches!(kind, "p" | "I" | "f" | "S" | "c" | "t" | "m" | ""));
+    match condition {
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => asks_for_no_kind(left) || asks_for_no_kind(right),
+        Expr::Nested(inner) => asks_for_no_kind(inner),
+        Expr::InList {
+            expr,
+            list,
+            negated: false,
+        } => {
+            let of_kind = match expr.as_ref() {
+                Expr::Identifier(name) => name.value == "relkind",
+                Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|name| name.value == "relkind"),
+                _ => false,
+            };
+            of_kind && list.iter().all(never)
+        }
+        _ => false,
+    }
 }
 
 fn table_is_empty(table: &TableWithJoins) -> bool {

@@ -1,13 +1,15 @@
 //! Rows and functions about roles, memberships and rights, from the catalog's roles as they are now.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::ScalarUDF;
 use taospg_catalog::{Database, Grant, Privileges, Role};
 
-use super::cell::{Cell, ColumnDef, Kind};
-use super::functions::{Shared, SystemFunction, oid, or_null, text};
+use super::cell::{Cell, Kind};
+use super::functions::{SystemFunction, oid, or_null, text};
+use super::session_functions::Shared;
 use super::snapshot::{Listed, Snapshot};
 use crate::access::{Identity, Thing, grants, refused};
 use crate::plan::errors::wrap;
@@ -19,20 +21,20 @@ pub(super) const SECRET: [&str; 2] = ["pg_authid", "pg_shadow"];
 /// What stands for a password where it may not be seen.
 const HIDDEN: &str = "********";
 
-pub(super) const PG_ROLES: &[ColumnDef] = &[
-    ("rolname", Kind::Name),
-    ("rolsuper", Kind::Bool),
-    ("rolinherit", Kind::Bool),
-    ("rolcreaterole", Kind::Bool),
-    ("rolcreatedb", Kind::Bool),
-    ("rolcanlogin", Kind::Bool),
-    ("rolreplication", Kind::Bool),
-    ("rolconnlimit", Kind::Int4),
-    ("rolpassword", Kind::Text),
-    ("rolvaliduntil", Kind::Timestamptz),
-    ("rolbypassrls", Kind::Bool),
-    ("rolconfig", Kind::TextArray),
-    ("oid", Kind::Oid),
+pub(super) const PG_ROLES: &[&str] = &[
+    "rolname",
+    "rolsuper",
+    "rolinherit",
+    "rolcreaterole",
+    "rolcreatedb",
+    "rolcanlogin",
+    "rolreplication",
+    "rolconnlimit",
+    "rolpassword",
+    "rolvaliduntil",
+    "rolbypassrls",
+    "rolconfig",
+    "oid",
 ];
 
 pub(super) fn roles(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
@@ -56,19 +58,19 @@ pub(super) fn roles(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     snapshot.identity.roles.all().map(|role| row(role)).collect()
 }
 
-pub(super) const PG_AUTHID: &[ColumnDef] = &[
-    ("oid", Kind::Oid),
-    ("rolname", Kind::Name),
-    ("rolsuper", Kind::Bool),
-    ("rolinherit", Kind::Bool),
-    ("rolcreaterole", Kind::Bool),
-    ("rolcreatedb", Kind::Bool),
-    ("rolcanlogin", Kind::Bool),
-    ("rolreplication", Kind::Bool),
-    ("rolbypassrls", Kind::Bool),
-    ("rolconnlimit", Kind::Int4),
-    ("rolpassword", Kind::Text),
-    ("rolvaliduntil", Kind::Timestamptz),
+pub(super) const PG_AUTHID: &[&str] = &[
+    "oid",
+    "rolname",
+    "rolsuper",
+    "rolinherit",
+    "rolcreaterole",
+    "rolcreatedb",
+    "rolcanlogin",
+    "rolreplication",
+    "rolbypassrls",
+    "rolconnlimit",
+    "rolpassword",
+    "rolvaliduntil",
 ];
 
 pub(super) fn authids(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
@@ -104,16 +106,16 @@ fn verifier(role: &Role) -> Cell {
     or_null(role.verifier.as_ref().map(|verifier| verifier.0.as_str()))
 }
 
-pub(super) const PG_USER: &[ColumnDef] = &[
-    ("usename", Kind::Name),
-    ("usesysid", Kind::Oid),
-    ("usecreatedb", Kind::Bool),
-    ("usesuper", Kind::Bool),
-    ("userepl", Kind::Bool),
-    ("usebypassrls", Kind::Bool),
-    ("passwd", Kind::Text),
-    ("valuntil", Kind::Timestamptz),
-    ("useconfig", Kind::TextArray),
+pub(super) const PG_USER: &[&str] = &[
+    "usename",
+    "usesysid",
+    "usecreatedb",
+    "usesuper",
+    "userepl",
+    "usebypassrls",
+    "passwd",
+    "valuntil",
+    "useconfig",
 ];
 
 pub(super) fn users(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
@@ -143,11 +145,7 @@ fn user_rows(snapshot: &Snapshot, password: fn(&Role) -> Cell) -> Vec<Vec<Cell>>
     users.map(|role| row(role)).collect()
 }
 
-pub(super) const PG_GROUP: &[ColumnDef] = &[
-    ("groname", Kind::Name),
-    ("grosysid", Kind::Oid),
-    ("grolist", Kind::OidArray),
-];
+pub(super) const PG_GROUP: &[&str] = &["groname", "grosysid", "grolist"];
 
 pub(super) fn groups(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let all = || snapshot.identity.roles.all();
@@ -164,12 +162,7 @@ pub(super) fn groups(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     all().filter(|role| !role.login).map(|role| row(role)).collect()
 }
 
-pub(super) const PG_AUTH_MEMBERS: &[ColumnDef] = &[
-    ("roleid", Kind::Oid),
-    ("member", Kind::Oid),
-    ("grantor", Kind::Oid),
-    ("admin_option", Kind::Bool),
-];
+pub(super) const PG_AUTH_MEMBERS: &[&str] = &["roleid", "member", "grantor", "admin_option"];
 
 pub(super) fn members(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
@@ -352,7 +345,7 @@ fn privilege_on_table(snapshot: &Snapshot, identity: &Identity, values: &[Scalar
     };
     match found.and_then(|oid| snapshot.listed(oid)) {
         Some(listed) => holds(identity, &snapshot.thing(&listed), &list),
-        None => match found.and_then(super::tables::system_table_name) {
+        None => match found.and_then(super::tables::by_oid).map(|table| table.name) {
             Some(name) => {
                 let readable = !SECRET.contains(&name) || identity.superuser;
                 let reads = wanted(&list)?
@@ -374,7 +367,7 @@ fn database_privilege(snapshot: &Snapshot, identity: &Identity, values: &[Scalar
         return Ok(Cell::Null);
     };
     let by_name = values.first().is_some_and(|value| value.try_as_str().is_some());
-    let is_it = |database: &&std::sync::Arc<Database>| match by_name {
+    let is_it = |database: &&Arc<Database>| match by_name {
         true => database.name == name,
         false => oid(values, 0) == Some(database.oid),
     };
@@ -448,12 +441,28 @@ fn role_privilege(snapshot: &Snapshot, identity: &Identity, values: &[ScalarValu
     Ok(answer.into())
 }
 
-/// Functions about who asks and what roles may.
-pub(super) fn functions(snapshot: &Shared) -> Vec<ScalarUDF> {
-    let mut functions = Vec::new();
-    for (name, arguments, ask) in ASKS {
-        let snapshot = snapshot.clone();
+/// Functions about who asks: their names, and whether they tell of the session or of the role that it acts as.
+const WHO: &[(&str, bool)] = &[
+    ("current_user", false),
+    ("current_role", false),
+    ("user", false),
+    ("session_user", true),
+];
+
+const OWNER_NAME: &str = "pg_get_userbyid";
+
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let asks = ASKS.iter().map(|(name, ..)| *name);
+    let who = WHO.iter().map(|(name, _)| *name);
+    asks.chain(who).chain([OWNER_NAME]).map(str::to_owned)
+}
+
+/// A function about who asks and what roles may.
+pub(super) fn function(name: &str, shared: &Arc<Shared>) -> Option<ScalarUDF> {
+    let shared = shared.clone();
+    if let Some((name, arguments, ask)) = ASKS.iter().find(|(own, ..)| *own == name) {
         let body = move |values: &[ScalarValue]| {
+            let snapshot = shared.snapshot();
             let (role, rest) = match values.len() > *arguments {
                 true => (values.first(), values.get(1..).unwrap_or_default()),
                 false => (None, values),
@@ -463,34 +472,28 @@ pub(super) fn functions(snapshot: &Shared) -> Vec<ScalarUDF> {
                 None => Ok(Cell::Null),
             }
         };
-        functions.push(SystemFunction::udf(
+        return Some(SystemFunction::udf(
             name,
             &[*arguments, arguments + 1],
             Kind::Bool,
             body,
         ));
     }
-    for (name, of_session) in [
-        ("current_user", false),
-        ("current_role", false),
-        ("user", false),
-        ("session_user", true),
-    ] {
-        let snapshot = snapshot.clone();
-        functions.push(SystemFunction::udf(name, &[0], Kind::Name, move |_| {
+    if let Some((name, of_session)) = WHO.iter().find(|(own, _)| *own == name) {
+        let body = move |_: &[ScalarValue]| {
+            let snapshot = shared.snapshot();
             let Identity { actor, roles, .. } = &snapshot.identity;
-            let oid = if of_session { actor.session } else { actor.current };
+            let oid = if *of_session { actor.session } else { actor.current };
             Ok(roles.name_of(oid).into())
-        }));
+        };
+        return Some(SystemFunction::udf(name, &[0], Kind::Name, body));
     }
-    let of = snapshot.clone();
-    functions.push(SystemFunction::udf(
-        "pg_get_userbyid",
-        &[1],
-        Kind::Name,
-        move |values| Ok(or_null(oid(values, 0).map(|oid| of.identity.roles.name_of(oid)))),
-    ));
-    functions
+    (name == OWNER_NAME).then(|| {
+        SystemFunction::udf(OWNER_NAME, &[1], Kind::Name, move |values| {
+            let snapshot = shared.snapshot();
+            Ok(or_null(oid(values, 0).map(|oid| snapshot.identity.roles.name_of(oid))))
+        })
+    })
 }
 
 /// Refuses a table of verifiers to who is no superuser.

@@ -1,74 +1,15 @@
 //! Rows about the server as a whole: namespaces, types, databases, roles, settings.
 
-use super::cell::{Cell, ColumnDef, Kind};
-use super::snapshot::{HEAP_OID, INFORMATION_SCHEMA_OID, OWNER_OID, PG_CATALOG_OID, PUBLIC_OID, Snapshot};
-use super::types::TYPES;
+use super::cell::Cell;
+use super::snapshot::{INFORMATION_SCHEMA_OID, OWNER_OID, PG_CATALOG_OID, PUBLIC_OID, Snapshot};
+use crate::settings::{Kind, SETTINGS};
 
-pub(super) const PG_TYPE: &[ColumnDef] = &[
-    ("oid", Kind::Oid),
-    ("typname", Kind::Name),
-    ("typnamespace", Kind::Oid),
-    ("typowner", Kind::Oid),
-    ("typlen", Kind::Int2),
-    ("typbyval", Kind::Bool),
-    ("typtype", Kind::Char),
-    ("typcategory", Kind::Char),
-    ("typispreferred", Kind::Bool),
-    ("typisdefined", Kind::Bool),
-    ("typdelim", Kind::Char),
-    ("typrelid", Kind::Oid),
-    ("typelem", Kind::Oid),
-    ("typarray", Kind::Oid),
-    ("typinput", Kind::Text),
-    ("typreceive", Kind::Text),
-    ("typnotnull", Kind::Bool),
-    ("typbasetype", Kind::Oid),
-    ("typtypmod", Kind::Int4),
-    ("typndims", Kind::Int4),
-    ("typcollation", Kind::Oid),
-    ("typdefault", Kind::Text),
-    ("typacl", Kind::TextArray),
+pub(super) const PG_NAMESPACE: &[&str] = &["oid", "nspname", "nspowner", "nspacl"];
+
+pub(super) const NAMESPACE_COMMENTS: &[(u32, &str)] = &[
+    (PG_CATALOG_OID, "system catalog schema"),
+    (PUBLIC_OID, "standard public schema"),
 ];
-
-pub(super) fn types(_: &Snapshot) -> Vec<Vec<Cell>> {
-    /// The default collation's OID, for text types.
-    const DEFAULT_COLLATION: i64 = 100;
-    TYPES
-        .iter()
-        .map(|row| {
-            let pseudo = row.category == "P" || row.category == "X";
-            let collation = if row.category == "S" { DEFAULT_COLLATION } else { 0 };
-            let (input, receive) = if row.element != 0 {
-                ("array_in".to_owned(), "array_recv".to_owned())
-            } else {
-                (format!("{}in", row.name), format!("{}recv", row.name))
-            };
-            vec![
-                row.oid.into(),
-                row.name.into(),
-                PG_CATALOG_OID.into(),
-                OWNER_OID.into(),
-                row.length.into(),
-                (row.length > 0 && row.length <= 8).into(),
-                if pseudo { "p" } else { "b" }.into(),
-                row.category.into(),
-                false.into(),
-                true.into(),
-                ",".into(),
-                0_i64.into(),
-                row.element.into(),
-                row.array.into(),
-                input.into(),
-                receive.into(),
-                false.into(),
-                0_i64.into(),
-                (-1_i64).into(),
-                0_i64.into(),
-                collation.into(),
-            ]
-        })
-        .collect()
-}
 
 pub(super) fn namespaces(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let owner = snapshot.owner_of(snapshot.session.database.oid);
@@ -82,24 +23,24 @@ pub(super) fn namespaces(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     .collect()
 }
 
-pub(super) const PG_DATABASE: &[ColumnDef] = &[
-    ("oid", Kind::Oid),
-    ("datname", Kind::Name),
-    ("datdba", Kind::Oid),
-    ("encoding", Kind::Int4),
-    ("datlocprovider", Kind::Char),
-    ("datistemplate", Kind::Bool),
-    ("datallowconn", Kind::Bool),
-    ("datconnlimit", Kind::Int4),
-    ("dattablespace", Kind::Oid),
-    ("datcollate", Kind::Text),
-    ("datctype", Kind::Text),
-    ("daticulocale", Kind::Text),
-    ("datacl", Kind::TextArray),
+pub(super) const PG_DATABASE: &[&str] = &[
+    "oid",
+    "datname",
+    "datdba",
+    "encoding",
+    "datlocprovider",
+    "datistemplate",
+    "datallowconn",
+    "datconnlimit",
+    "dattablespace",
+    "datcollate",
+    "datctype",
+    "daticulocale",
+    "datacl",
 ];
 
 /// `pg_default`.
-const DEFAULT_TABLESPACE: u32 = 1663;
+pub(super) const DEFAULT_TABLESPACE: u32 = 1663;
 
 pub(super) fn databases(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     /// PostgreSQL's number for UTF8.
@@ -127,48 +68,112 @@ pub(super) fn databases(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         .collect()
 }
 
-pub(super) fn access_methods(_: &Snapshot) -> Vec<Vec<Cell>> {
-    /// `btree`
-    const BTREE_OID: u32 = 403;
-    vec![
-        vec![HEAP_OID.into(), "heap".into(), 0_i64.into(), "t".into()],
-        vec![BTREE_OID.into(), "btree".into(), 0_i64.into(), "i".into()],
-    ]
-}
+pub(super) const PG_TABLESPACE: &[&str] = &["oid", "spcname", "spcowner", "spcacl", "spcoptions"];
 
 pub(super) fn tablespaces(_: &Snapshot) -> Vec<Vec<Cell>> {
     vec![vec![DEFAULT_TABLESPACE.into(), "pg_default".into(), OWNER_OID.into()]]
 }
 
-pub(super) const PG_SETTINGS: &[ColumnDef] = &[
-    ("name", Kind::Text),
-    ("setting", Kind::Text),
-    ("unit", Kind::Text),
-    ("category", Kind::Text),
-    ("short_desc", Kind::Text),
-    ("context", Kind::Text),
-    ("vartype", Kind::Text),
-    ("source", Kind::Text),
-    ("boot_val", Kind::Text),
-    ("reset_val", Kind::Text),
+pub(super) const PG_SETTINGS: &[&str] = &[
+    "name",
+    "setting",
+    "unit",
+    "category",
+    "short_desc",
+    "context",
+    "vartype",
+    "source",
+    "boot_val",
+    "reset_val",
+    "pending_restart",
 ];
 
 pub(super) fn settings(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    let settings = snapshot.session.settings.all();
-    settings
-        .map(|(name, value, description)| {
+    let settings = snapshot.session.settings.current();
+    SETTINGS
+        .iter()
+        .map(|setting| {
+            let value = settings.find(setting.name).unwrap_or(setting.default);
+            let is_fixed = matches!(setting.kind, Kind::Fixed);
+            let vartype = match setting.kind {
+                Kind::Boolean => "bool",
+                Kind::Choice(_) => "enum",
+                Kind::Integer { .. } | Kind::Milliseconds => "integer",
+                Kind::Real { .. } => "real",
+                Kind::Text | Kind::Fixed | Kind::Special => "string",
+            };
             vec![
-                name.into(),
+                setting.name.into(),
                 value.into(),
                 Cell::Null,
-                Cell::Null,
-                description.into(),
-                "user".into(),
-                "string".into(),
-                "default".into(),
-                value.into(),
-                value.into(),
+                "Taospg".into(),
+                setting.description.into(),
+                if is_fixed { "internal" } else { "user" }.into(),
+                vartype.into(),
+                if value == setting.default { "default" } else { "session" }.into(),
+                setting.default.into(),
+                setting.default.into(),
+                false.into(),
             ]
         })
         .collect()
+}
+
+pub(super) const PG_EXTENSION: &[&str] = &[
+    "oid",
+    "extname",
+    "extowner",
+    "extnamespace",
+    "extrelocatable",
+    "extversion",
+];
+
+/// The extension that our own functions belong to.
+pub(super) const EXTENSION: &str = "taospg";
+const EXTENSION_COMMENT: &str = "time series: supertables, time_bucket, first, last";
+
+pub(super) fn extensions(_: &Snapshot) -> Vec<Vec<Cell>> {
+    /// The first OID that PostgreSQL gives to objects made by initdb.
+    const EXTENSION_OID: u32 = 13_999;
+    vec![vec![
+        EXTENSION_OID.into(),
+        EXTENSION.into(),
+        OWNER_OID.into(),
+        PUBLIC_OID.into(),
+        false.into(),
+        env!("CARGO_PKG_VERSION").into(),
+    ]]
+}
+
+pub(super) const PG_AVAILABLE_EXTENSIONS: &[&str] = &["name", "default_version", "installed_version", "comment"];
+
+pub(super) fn available_extensions(_: &Snapshot) -> Vec<Vec<Cell>> {
+    let version = env!("CARGO_PKG_VERSION");
+    vec![vec![
+        EXTENSION.into(),
+        version.into(),
+        version.into(),
+        EXTENSION_COMMENT.into(),
+    ]]
+}
+
+pub(super) const PG_TIMEZONE_NAMES: &[&str] = &["name", "abbrev", "utc_offset", "is_dst"];
+
+pub(super) fn timezone_names(_: &Snapshot) -> Vec<Vec<Cell>> {
+    use chrono::{Offset, TimeZone};
+    use chrono_tz::OffsetName;
+    let now = chrono::Utc::now().naive_utc();
+    let row = |zone: &chrono_tz::Tz| {
+        let offset = zone.offset_from_utc_datetime(&now);
+        let is_dst = chrono_tz::OffsetComponents::dst_offset(&offset) != chrono::TimeDelta::zero();
+        let abbreviation = offset.abbreviation().unwrap_or_default();
+        let seconds = i64::from(offset.fix().local_minus_utc());
+        vec![
+            zone.name().into(),
+            abbreviation.into(),
+            (seconds * 1_000_000).into(),
+            is_dst.into(),
+        ]
+    };
+    chrono_tz::TZ_VARIANTS.iter().map(row).collect()
 }

@@ -1,22 +1,29 @@
 //! The catalog as the system tables show it: read once for each statement that asks.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
-use taospg_catalog::{Column, Database, Relation, Table, TableKind};
+use taospg_catalog::{ChildRef, Column, Database, Relation, Table, TableKind};
+use taospg_storage::{FamilyId, FamilySize, SeriesId, VnodeId};
 
 use super::SessionInfo;
 use crate::access::Identity;
 use crate::engine::Engine;
 
+/// Child tables of one supertable that are listed one by one where inheritance is asked for (`\d+ meters`). More would fill screens, and a
+/// million of them minutes; a supertable with more shows none.
+pub(super) const CHILDREN_LISTED_MAX: u64 = 1_000;
+
 /// OIDs that PostgreSQL gives to objects every database has.
 pub(super) const PG_CATALOG_OID: u32 = 11;
 pub(super) const PUBLIC_OID: u32 = 2200;
-pub(super) const INFORMATION_SCHEMA_OID: u32 = 13_000;
+pub(super) const INFORMATION_SCHEMA_OID: u32 = 13_207;
 /// The bootstrap superuser.
 pub(super) const OWNER_OID: u32 = 10;
 /// `heap`, the access method that tables of PostgreSQL have.
 pub(super) const HEAP_OID: u32 = 2;
+/// `btree`
+pub(super) const BTREE_OID: u32 = 403;
 /// OIDs of key indexes: the table's OID with the highest bit set, which no object of the catalog reaches.
 pub(super) const INDEX_BIT: u32 = 1 << 31;
 
@@ -56,8 +63,30 @@ impl Listed {
         !self.is_child && self.table.kind == TableKind::Super
     }
 
+    /// The supertable's comment is not its children's.
+    pub fn comment(&self) -> Option<&str> {
+        self.table.comment.as_deref().filter(|_| !self.is_child)
+    }
+
     pub fn key_name(&self) -> String {
         format!("{}_pkey", self.name)
+    }
+}
+
+/// Names and OIDs that a statement compares with, so that child tables among them are shown: of one psql asks `relname ~ '^(d1001)$'`, then
+/// `oid = '16390'`.
+#[derive(Clone, Debug, Default)]
+pub struct Mentioned {
+    pub names: HashSet<String>,
+    pub oids: HashSet<u32>,
+}
+
+impl Mentioned {
+    /// A quoted literal: a name, an OID in digits or a pattern that is a name.
+    pub fn add_text(&mut self, text: &str) {
+        let exact = text.strip_prefix("^(").and_then(|rest| rest.strip_suffix(")$"));
+        self.names.insert(exact.unwrap_or(text).to_owned());
+        self.oids.extend(text.parse::<u32>().ok());
     }
 }
 
@@ -90,23 +119,51 @@ impl Snapshot {
             session: session.clone(),
             databases: catalog.databases(),
             tables,
-            identity: Identity::new(catalog, session.settings.actor),
+            identity: Identity::new(catalog, session.settings.current().actor),
             engine: engine.clone(),
         }
     }
 
     /// Adds the child tables with these names and OIDs.
-    pub fn with_children(mut self, names: &[String], oids: &[u32]) -> Snapshot {
-        for name in names {
+    pub fn with_children(mut self, mentioned: &Mentioned) -> Snapshot {
+        for name in &mentioned.names {
             if let Some(Relation::Child { supertable, child }) =
                 self.engine.catalog().relation(self.session.database.oid, name)
             {
                 self.add_child(child.oid, name.clone(), supertable);
             }
         }
-        for oid in oids {
-            if let Some((name, supertable)) = self.child_by_oid(*oid) {
-                self.add_child(*oid, name, supertable);
+        for (oid, name, supertable) in self.children_by_oid(&mentioned.oids) {
+            self.add_child(oid, name, supertable);
+        }
+        self
+    }
+
+    /// Adds the child tables of supertables that have few; of others there would be too many to list.
+    pub fn with_all_children(mut self) -> Snapshot {
+        let supertables: Vec<Arc<Table>> = self
+            .tables
+            .iter()
+            .filter(|listed| listed.is_partitioned())
+            .map(|listed| listed.table.clone())
+            .collect();
+        let mut present: HashSet<u32> = self.tables.iter().map(|listed| listed.oid).collect();
+        for table in supertables {
+            if self.engine.catalog().children_count(table.oid) > CHILDREN_LISTED_MAX {
+                continue;
+            }
+            let Some(children) = self.engine.catalog().children(table.oid) else {
+                continue;
+            };
+            for chunk in &children.chunks {
+                for row in chunk.alive.set_indices().filter(|row| present.insert(chunk.oids[*row])) {
+                    self.tables.push(Listed {
+                        oid: chunk.oids[row],
+                        name: chunk.name(row).to_owned(),
+                        table: table.clone(),
+                        is_child: true,
+                    });
+                }
             }
         }
         self
@@ -123,32 +180,53 @@ impl Snapshot {
         }
     }
 
-    fn child_by_oid(&self, oid: u32) -> Option<(String, Arc<Table>)> {
+    /// Child tables with these OIDs or with keys that have them: OID, name and supertable.
+    fn children_by_oid(&self, oids: &HashSet<u32>) -> Vec<(u32, String, Arc<Table>)> {
+        let mut found = Vec::new();
         for listed in self.tables.iter().filter(|listed| listed.is_partitioned()) {
-            let children = self.engine.catalog().children(listed.oid)?;
-            for chunk in children.chunks.iter() {
-                let row = chunk.oids.iter().position(|found| *found == oid);
-                if let Some(row) = row.filter(|row| chunk.alive.value(*row)) {
-                    let names = chunk.names.as_string_view_opt().filter(|names| names.is_valid(row))?;
-                    return Some((names.value(row).to_owned(), listed.table.clone()));
+            let Some(children) = self.engine.catalog().children(listed.oid) else {
+                continue;
+            };
+            for oid in oids {
+                let oid = oid & !INDEX_BIT;
+                if let Some((chunk, row)) = children.find_oid(oid) {
+                    found.push((oid, chunk.name(row).to_owned(), listed.table.clone()));
                 }
             }
         }
-        None
+        found
+    }
+
+    fn child_by_oid(&self, oid: u32) -> Option<(String, Arc<Table>)> {
+        let (_, name, table) = self.children_by_oid(&HashSet::from([oid])).pop()?;
+        Some((name, table))
     }
 
     /// What a name that may be qualified and quoted means: `meters`, `public.meters`, `"Meters"`.
     pub fn oid_of_name(&self, text: &str) -> Option<u32> {
-        let name = text.rsplit('.').next().unwrap_or(text).trim();
+        let (schema, name) = match text.rsplit_once('.') {
+            Some((schema, name)) => (schema.trim(), name.trim()),
+            None => ("", text.trim()),
+        };
         let name = match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
             Some(quoted) => quoted.replace("\"\"", "\""),
             None => name.to_lowercase(),
         };
+        let system = |schema: &str| super::tables::find(schema, &name).map(|table| table.oid);
+        match schema {
+            "pg_catalog" | "information_schema" => return system(schema),
+            "" => {
+                if let Some(oid) = system("pg_catalog") {
+                    return Some(oid);
+                }
+            }
+            _ => {}
+        }
         if let Some(listed) = self.tables.iter().find(|listed| listed.name == name) {
             return Some(listed.oid);
         }
-        if let Some(oid) = super::tables::system_table_oid(&name) {
-            return Some(oid);
+        if let Some(listed) = self.tables.iter().find(|listed| listed.key_name() == name) {
+            return Some(listed.oid | INDEX_BIT);
         }
         match self.engine.catalog().relation(self.session.database.oid, &name)? {
             Relation::Child { child, .. } => Some(child.oid),
@@ -163,10 +241,21 @@ impl Snapshot {
         if let Some(listed) = self.tables.iter().find(|listed| listed.oid | INDEX_BIT == oid) {
             return Some(listed.key_name());
         }
-        if let Some(name) = super::tables::system_table_name(oid) {
-            return Some(name.to_owned());
+        if let Some(table) = super::tables::by_oid(oid) {
+            return Some(table.name.to_owned());
         }
-        self.child_by_oid(oid).map(|(name, _)| name)
+        let (name, _) = self.child_by_oid(oid)?;
+        Some(if oid & INDEX_BIT == 0 {
+            name
+        } else {
+            format!("{name}_pkey")
+        })
+    }
+
+    /// As regclass prints it.
+    pub fn shown_name_of_oid(&self, oid: u32) -> Option<String> {
+        let schema = super::tables::by_oid(oid).map_or("public", |table| table.schema);
+        Some(super::session_functions::qualified(schema, &self.name_of_oid(oid)?))
     }
 
     pub fn listed(&self, oid: u32) -> Option<Listed> {
@@ -180,5 +269,57 @@ impl Snapshot {
             table,
             is_child: true,
         })
+    }
+
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Rows and bytes of a table or child table; `None` when its vnode is gone or a file cannot be read, which the log tells.
+    pub fn size_of(&self, listed: &Listed) -> Option<FamilySize> {
+        let size = match listed.is_child {
+            true => {
+                let relation = self
+                    .engine
+                    .catalog()
+                    .relation(self.session.database.oid, &listed.name)?;
+                let Relation::Child { child, .. } = relation else {
+                    return None;
+                };
+                self.size_of_child(&child)
+            }
+            false => self.size_of_family(listed),
+        };
+        size.inspect_err(|error| tracing::warn!(table = listed.name, %error, "its size cannot be told"))
+            .ok()
+    }
+
+    fn size_of_child(&self, child: &ChildRef) -> Result<FamilySize, taospg_storage::StorageError> {
+        let view = self.engine.storage().view(VnodeId(child.series.vnode))?;
+        view.series_size(FamilyId(child.supertable), SeriesId(child.series.series))
+    }
+
+    fn size_of_family(&self, listed: &Listed) -> Result<FamilySize, taospg_storage::StorageError> {
+        let vnodes: Vec<u32> = match listed.table.series {
+            Some(series) => vec![series.vnode],
+            None => self.session.database.vnodes.clone(),
+        };
+        let mut size = FamilySize::default();
+        for vnode in vnodes {
+            let view = self.engine.storage().view(VnodeId(vnode))?;
+            size += view.family_size(FamilyId(listed.oid))?;
+        }
+        Ok(size)
+    }
+
+    /// Bytes of a database's data files and logs.
+    pub fn database_bytes(&self, database: &Database) -> u64 {
+        let statistics = database
+            .vnodes
+            .iter()
+            .filter_map(|vnode| self.engine.storage().statistics(VnodeId(*vnode)).ok());
+        statistics
+            .map(|statistics| statistics.data_bytes + statistics.wal_bytes)
+            .sum()
     }
 }

@@ -1,10 +1,15 @@
-//! The list of system tables: what each is called, its columns, and how its rows are made from the live catalog.
-//!
-//! A table without a row function never has rows here; clients ask for it all the same and must be able to plan.
+//! The list of system tables. PostgreSQL says which there are and which columns they have (`postgresql.rs`); [`SOURCES`] says which have rows
+//! here and how these are made from the live catalog. Clients ask the others all the same, and must be able to plan.
 
-use super::cell::{Cell, ColumnDef, Kind};
-use super::snapshot::Snapshot;
-use super::{information, relations, roles, server_wide};
+use std::collections::HashMap;
+use std::sync::{LazyLock, OnceLock};
+
+use arrow::array::RecordBatch;
+use datafusion::common::Result;
+
+use super::cell::{self, Cell, ColumnDef, Kind};
+use super::snapshot::{INFORMATION_SCHEMA_OID, PG_CATALOG_OID, Snapshot};
+use super::{activity, information, objects, postgresql, procedures, relations, roles, server_wide};
 
 /// Makes the rows of a system table as the catalog is now.
 pub(super) type Rows = fn(&Snapshot) -> Vec<Vec<Cell>>;
@@ -12,412 +17,243 @@ pub(super) type Rows = fn(&Snapshot) -> Vec<Vec<Cell>>;
 pub(super) struct SystemTable {
     pub schema: &'static str,
     pub name: &'static str,
-    /// OID of the table itself in pg_class; PostgreSQL's where it has a fixed one.
+    /// OID of the table itself in pg_class: PostgreSQL's.
     pub oid: u32,
-    pub columns: &'static [ColumnDef],
-    pub rows: Option<Rows>,
+    pub is_view: bool,
+    pub columns: Vec<ColumnDef>,
+    /// The columns' types, as pg_attribute tells them.
+    pub type_oids: Vec<u32>,
+    pub source: Option<&'static Source>,
+    fixed: OnceLock<RecordBatch>,
 }
 
-const fn live(name: &'static str, oid: u32, columns: &'static [ColumnDef], rows: Rows) -> SystemTable {
-    SystemTable {
-        schema: "pg_catalog",
-        name,
-        oid,
-        columns,
-        rows: Some(rows),
+impl SystemTable {
+    pub fn schema_oid(&self) -> u32 {
+        match self.schema {
+            "pg_catalog" => PG_CATALOG_OID,
+            _ => INFORMATION_SCHEMA_OID,
+        }
+    }
+
+    /// The rows that never change; `rows` is called the first time.
+    pub fn fixed_batch(&self, rows: impl FnOnce() -> Vec<Vec<Cell>>) -> Result<RecordBatch> {
+        if let Some(batch) = self.fixed.get() {
+            return Ok(batch.clone());
+        }
+        let batch = cell::batch(&self.columns, &self.arranged(rows()))?;
+        Ok(self.fixed.get_or_init(|| batch).clone())
+    }
+
+    /// Rows with a cell for each column; columns that the source does not give are null.
+    pub fn arranged(&self, rows: Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
+        let Some(source) = self.source else {
+            return Vec::new();
+        };
+        let places: Vec<Option<usize>> = self
+            .columns
+            .iter()
+            .map(|(name, _)| source.columns.iter().position(|own| own == name))
+            .collect();
+        let arrange = |mut row: Vec<Cell>| {
+            let cell = |place: &Option<usize>| match place.and_then(|place| row.get_mut(place)) {
+                Some(cell) => std::mem::replace(cell, Cell::Null),
+                None => Cell::Null,
+            };
+            places.iter().map(cell).collect()
+        };
+        rows.into_iter().map(arrange).collect()
     }
 }
 
-const fn empty(name: &'static str, oid: u32, columns: &'static [ColumnDef]) -> SystemTable {
-    SystemTable {
+/// Where the rows of a system table come from.
+pub(super) struct Source {
+    schema: &'static str,
+    name: &'static str,
+    /// The order of a row's cells.
+    columns: &'static [&'static str],
+    pub rows: Rows,
+    /// Rows that are the same as long as the server runs: made once.
+    pub fixed: Option<Rows>,
+}
+
+const fn live(name: &'static str, columns: &'static [&'static str], rows: Rows) -> Source {
+    Source {
         schema: "pg_catalog",
         name,
-        oid,
         columns,
-        rows: None,
+        rows,
+        fixed: None,
     }
 }
 
-const fn standard(name: &'static str, oid: u32, columns: &'static [ColumnDef], rows: Rows) -> SystemTable {
-    SystemTable {
+const fn fixed(name: &'static str, columns: &'static [&'static str], rows: Rows) -> Source {
+    live_and_fixed(name, columns, no_rows, rows)
+}
+
+const fn live_and_fixed(name: &'static str, columns: &'static [&'static str], rows: Rows, fixed: Rows) -> Source {
+    Source {
+        schema: "pg_catalog",
+        name,
+        columns,
+        rows,
+        fixed: Some(fixed),
+    }
+}
+
+const fn standard(name: &'static str, columns: &'static [&'static str], rows: Rows) -> Source {
+    Source {
         schema: "information_schema",
         name,
-        oid,
         columns,
-        rows: Some(rows),
+        rows,
+        fixed: None,
     }
 }
 
-use Kind::{Bool, Char, Float4, Int2, Int2Vector, Int4, Int8, Name, Oid, OidArray, Text, TextArray, Timestamptz};
+fn no_rows(_: &Snapshot) -> Vec<Vec<Cell>> {
+    Vec::new()
+}
 
-/// Columns as PostgreSQL 15 has them, as far as clients read them. OIDs below 10000 are PostgreSQL's own; those of views are ours, from 12000.
-pub(super) const TABLES: &[SystemTable] = &[
-    live(
-        "pg_namespace",
-        2615,
-        &[
-            ("oid", Oid),
-            ("nspname", Name),
-            ("nspowner", Oid),
-            ("nspacl", TextArray),
-        ],
-        server_wide::namespaces,
+const SOURCES: &[Source] = &[
+    live("pg_namespace", server_wide::PG_NAMESPACE, server_wide::namespaces),
+    live_and_fixed(
+        "pg_class",
+        relations::PG_CLASS,
+        relations::classes,
+        relations::system_classes,
     ),
-    live("pg_class", 1259, relations::PG_CLASS, relations::classes),
-    live("pg_attribute", 1249, relations::PG_ATTRIBUTE, relations::attributes),
-    live(
-        "pg_attrdef",
-        2604,
-        &[("oid", Oid), ("adrelid", Oid), ("adnum", Int2), ("adbin", Text)],
-        relations::defaults,
+    live_and_fixed(
+        "pg_attribute",
+        relations::PG_ATTRIBUTE,
+        relations::attributes,
+        relations::system_attributes,
     ),
-    live("pg_index", 2610, relations::PG_INDEX, relations::indexes),
-    live("pg_constraint", 2606, relations::PG_CONSTRAINT, relations::constraints),
+    live("pg_attrdef", relations::PG_ATTRDEF, relations::defaults),
+    live("pg_index", relations::PG_INDEX, relations::indexes),
+    live("pg_constraint", relations::PG_CONSTRAINT, relations::constraints),
+    live("pg_inherits", relations::PG_INHERITS, relations::inherits),
+    live("pg_description", relations::PG_DESCRIPTION, relations::descriptions),
+    live("pg_tables", relations::PG_TABLES, relations::tables_view),
+    live("pg_indexes", relations::PG_INDEXES, relations::indexes_view),
+    live("pg_database", server_wide::PG_DATABASE, server_wide::databases),
+    live("pg_roles", roles::PG_ROLES, roles::roles),
+    live("pg_authid", roles::PG_AUTHID, roles::authids),
+    live("pg_user", roles::PG_USER, roles::users),
+    live("pg_shadow", roles::PG_USER, roles::shadows),
+    live("pg_group", roles::PG_GROUP, roles::groups),
+    live("pg_auth_members", roles::PG_AUTH_MEMBERS, roles::members),
+    live("pg_tablespace", server_wide::PG_TABLESPACE, server_wide::tablespaces),
+    live("pg_settings", server_wide::PG_SETTINGS, server_wide::settings),
+    live("pg_extension", server_wide::PG_EXTENSION, server_wide::extensions),
     live(
-        "pg_inherits",
-        2611,
-        &[
-            ("inhrelid", Oid),
-            ("inhparent", Oid),
-            ("inhseqno", Int4),
-            ("inhdetachpending", Bool),
-        ],
-        relations::inherits,
-    ),
-    live(
-        "pg_partitioned_table",
-        3350,
-        &[
-            ("partrelid", Oid),
-            ("partstrat", Char),
-            ("partnatts", Int2),
-            ("partdefid", Oid),
-        ],
-        relations::partitioned,
+        "pg_available_extensions",
+        server_wide::PG_AVAILABLE_EXTENSIONS,
+        server_wide::available_extensions,
     ),
     live(
-        "pg_description",
-        2609,
-        &[
-            ("objoid", Oid),
-            ("classoid", Oid),
-            ("objsubid", Int4),
-            ("description", Text),
-        ],
-        relations::descriptions,
+        "pg_timezone_names",
+        server_wide::PG_TIMEZONE_NAMES,
+        server_wide::timezone_names,
     ),
-    live("pg_type", 1247, server_wide::PG_TYPE, server_wide::types),
-    live("pg_database", 1262, server_wide::PG_DATABASE, server_wide::databases),
-    live("pg_roles", 12_000, roles::PG_ROLES, roles::roles),
-    live("pg_authid", 1260, roles::PG_AUTHID, roles::authids),
-    live("pg_user", 12_001, roles::PG_USER, roles::users),
-    live("pg_shadow", 12_101, roles::PG_USER, roles::shadows),
-    live("pg_group", 12_102, roles::PG_GROUP, roles::groups),
-    live("pg_auth_members", 1261, roles::PG_AUTH_MEMBERS, roles::members),
-    live(
-        "pg_am",
-        2601,
-        &[("oid", Oid), ("amname", Name), ("amhandler", Oid), ("amtype", Char)],
-        server_wide::access_methods,
-    ),
-    live(
-        "pg_tablespace",
-        1213,
-        &[
-            ("oid", Oid),
-            ("spcname", Name),
-            ("spcowner", Oid),
-            ("spcacl", TextArray),
-            ("spcoptions", TextArray),
-        ],
-        server_wide::tablespaces,
-    ),
-    live("pg_settings", 12_002, server_wide::PG_SETTINGS, server_wide::settings),
-    live("pg_tables", 12_003, relations::PG_TABLES, relations::tables_view),
-    live(
-        "pg_indexes",
-        12_004,
-        &[
-            ("schemaname", Name),
-            ("tablename", Name),
-            ("indexname", Name),
-            ("tablespace", Name),
-            ("indexdef", Text),
-        ],
-        relations::indexes_view,
-    ),
-    empty(
-        "pg_range",
-        3541,
-        &[
-            ("rngtypid", Oid),
-            ("rngsubtype", Oid),
-            ("rngmultitypid", Oid),
-            ("rngcollation", Oid),
-            ("rngsubopc", Oid),
-        ],
-    ),
-    empty(
-        "pg_enum",
-        3501,
-        &[
-            ("oid", Oid),
-            ("enumtypid", Oid),
-            ("enumsortorder", Float4),
-            ("enumlabel", Name),
-        ],
-    ),
-    empty(
-        "pg_proc",
-        1255,
-        &[
-            ("oid", Oid),
-            ("proname", Name),
-            ("pronamespace", Oid),
-            ("proowner", Oid),
-            ("prolang", Oid),
-            ("prokind", Char),
-            ("prosecdef", Bool),
-            ("provolatile", Char),
-            ("proparallel", Char),
-            ("pronargs", Int2),
-            ("prorettype", Oid),
-            ("proargtypes", OidArray),
-            ("proallargtypes", OidArray),
-            ("proargmodes", TextArray),
-            ("proargnames", TextArray),
-            ("prosrc", Text),
-            ("proacl", TextArray),
-        ],
-    ),
-    empty(
-        "pg_collation",
-        3456,
-        &[
-            ("oid", Oid),
-            ("collname", Name),
-            ("collnamespace", Oid),
-            ("collowner", Oid),
-            ("collprovider", Char),
-            ("collisdeterministic", Bool),
-            ("collencoding", Int4),
-            ("collcollate", Text),
-            ("collctype", Text),
-            ("colliculocale", Text),
-        ],
-    ),
-    empty(
-        "pg_shdescription",
-        2396,
-        &[("objoid", Oid), ("classoid", Oid), ("description", Text)],
-    ),
-    empty(
-        "pg_policy",
-        3256,
-        &[
-            ("oid", Oid),
-            ("polname", Name),
-            ("polrelid", Oid),
-            ("polcmd", Char),
-            ("polpermissive", Bool),
-            ("polroles", OidArray),
-            ("polqual", Text),
-            ("polwithcheck", Text),
-        ],
-    ),
-    empty(
-        "pg_trigger",
-        2620,
-        &[
-            ("oid", Oid),
-            ("tgrelid", Oid),
-            ("tgparentid", Oid),
-            ("tgname", Name),
-            ("tgfoid", Oid),
-            ("tgtype", Int2),
-            ("tgenabled", Char),
-            ("tgisinternal", Bool),
-            ("tgconstraint", Oid),
-        ],
-    ),
-    empty(
-        "pg_rewrite",
-        2618,
-        &[
-            ("oid", Oid),
-            ("rulename", Name),
-            ("ev_class", Oid),
-            ("ev_type", Char),
-            ("ev_enabled", Char),
-            ("is_instead", Bool),
-        ],
-    ),
-    empty(
-        "pg_statistic_ext",
-        3381,
-        &[
-            ("oid", Oid),
-            ("stxrelid", Oid),
-            ("stxname", Name),
-            ("stxnamespace", Oid),
-            ("stxowner", Oid),
-            ("stxstattarget", Int4),
-            ("stxkeys", Int2Vector),
-            ("stxkind", TextArray),
-        ],
-    ),
-    empty(
-        "pg_publication",
-        6104,
-        &[
-            ("oid", Oid),
-            ("pubname", Name),
-            ("pubowner", Oid),
-            ("puballtables", Bool),
-            ("pubinsert", Bool),
-            ("pubupdate", Bool),
-            ("pubdelete", Bool),
-            ("pubtruncate", Bool),
-            ("pubviaroot", Bool),
-        ],
-    ),
-    empty(
-        "pg_publication_rel",
-        6106,
-        &[
-            ("oid", Oid),
-            ("prpubid", Oid),
-            ("prrelid", Oid),
-            ("prqual", Text),
-            ("prattrs", Int2Vector),
-        ],
-    ),
-    empty(
-        "pg_publication_namespace",
-        6237,
-        &[("oid", Oid), ("pnpubid", Oid), ("pnnspid", Oid)],
-    ),
-    empty(
-        "pg_sequence",
-        2224,
-        &[
-            ("seqrelid", Oid),
-            ("seqtypid", Oid),
-            ("seqstart", Int8),
-            ("seqincrement", Int8),
-            ("seqmax", Int8),
-            ("seqmin", Int8),
-            ("seqcache", Int8),
-            ("seqcycle", Bool),
-        ],
-    ),
-    empty(
-        "pg_opclass",
-        2616,
-        &[
-            ("oid", Oid),
-            ("opcmethod", Oid),
-            ("opcname", Name),
-            ("opcdefault", Bool),
-        ],
-    ),
-    empty(
-        "pg_depend",
-        2608,
-        &[
-            ("classid", Oid),
-            ("objid", Oid),
-            ("objsubid", Int4),
-            ("refclassid", Oid),
-            ("refobjid", Oid),
-            ("refobjsubid", Int4),
-            ("deptype", Char),
-        ],
-    ),
-    empty(
-        "pg_extension",
-        3079,
-        &[
-            ("oid", Oid),
-            ("extname", Name),
-            ("extowner", Oid),
-            ("extnamespace", Oid),
-            ("extrelocatable", Bool),
-            ("extversion", Text),
-        ],
-    ),
-    empty(
-        "pg_language",
-        2612,
-        &[("oid", Oid), ("lanname", Name), ("lanowner", Oid), ("lanispl", Bool)],
-    ),
-    empty(
-        "pg_views",
-        12_005,
-        &[
-            ("schemaname", Name),
-            ("viewname", Name),
-            ("viewowner", Name),
-            ("definition", Text),
-        ],
-    ),
-    empty(
-        "pg_matviews",
-        12_006,
-        &[
-            ("schemaname", Name),
-            ("matviewname", Name),
-            ("matviewowner", Name),
-            ("definition", Text),
-        ],
-    ),
-    empty(
-        "pg_locks",
-        12_007,
-        &[
-            ("locktype", Text),
-            ("database", Oid),
-            ("relation", Oid),
-            ("pid", Int4),
-            ("mode", Text),
-            ("granted", Bool),
-        ],
-    ),
-    empty(
-        "pg_prepared_statements",
-        12_008,
-        &[("name", Text), ("statement", Text), ("prepare_time", Timestamptz)],
-    ),
-    standard("schemata", 12_100, information::SCHEMATA, information::schemata),
-    standard("tables", 12_101, information::TABLES, information::tables),
-    standard("columns", 12_102, information::COLUMNS, information::columns),
+    fixed("pg_type", objects::PG_TYPE, objects::types),
+    fixed("pg_am", objects::PG_AM, objects::access_methods),
+    fixed("pg_collation", objects::PG_COLLATION, objects::collations),
+    fixed("pg_language", objects::PG_LANGUAGE, objects::languages),
+    fixed("pg_operator", objects::PG_OPERATOR, objects::operators),
+    fixed("pg_cast", objects::PG_CAST, objects::casts),
+    fixed("pg_opclass", objects::PG_OPCLASS, objects::operator_classes),
+    fixed("pg_opfamily", objects::PG_OPFAMILY, objects::operator_families),
+    fixed("pg_proc", procedures::PG_PROC, procedures::procedures),
+    live("pg_stat_activity", activity::PG_STAT_ACTIVITY, activity::sessions),
+    live("pg_stat_database", activity::PG_STAT_DATABASE, activity::databases),
+    live("pg_stat_user_tables", activity::PG_STAT_TABLES, activity::tables),
+    live("pg_stat_all_tables", activity::PG_STAT_TABLES, activity::tables),
+    live("pg_statio_user_tables", activity::PG_STATIO_TABLES, activity::tables_io),
+    live("pg_statio_all_tables", activity::PG_STATIO_TABLES, activity::tables_io),
+    standard("schemata", information::SCHEMATA, information::schemata),
+    standard("tables", information::TABLES, information::tables),
+    standard("columns", information::COLUMNS, information::columns),
     standard(
         "table_constraints",
-        12_103,
         information::TABLE_CONSTRAINTS,
         information::table_constraints,
     ),
     standard(
         "key_column_usage",
-        12_104,
         information::KEY_COLUMN_USAGE,
         information::key_column_usage,
     ),
+    standard(
+        "constraint_column_usage",
+        information::CONSTRAINT_COLUMN_USAGE,
+        information::constraint_column_usage,
+    ),
+    standard("routines", information::ROUTINES, information::routines),
+    standard("parameters", information::PARAMETERS, information::parameters),
+    standard(
+        "information_schema_catalog_name",
+        information::CATALOG_NAME,
+        information::catalog_name,
+    ),
 ];
 
+/// Every system table, in PostgreSQL's order.
+pub(super) static TABLES: LazyLock<Vec<SystemTable>> = LazyLock::new(|| {
+    let sources: HashMap<(&str, &str), &'static Source> = SOURCES
+        .iter()
+        .map(|source| ((source.schema, source.name), source))
+        .collect();
+    let table = |row: &'static postgresql::RelationRow| SystemTable {
+        schema: row.schema,
+        name: row.name,
+        oid: row.oid,
+        is_view: row.is_view,
+        columns: row
+            .columns
+            .iter()
+            .map(|(name, type_name)| (*name, Kind::of_type(type_name)))
+            .collect(),
+        type_oids: row
+            .columns
+            .iter()
+            .map(|(_, type_name)| postgresql::type_oid(type_name).unwrap_or(Kind::of_type(type_name).oid()))
+            .collect(),
+        source: sources.get(&(row.schema, row.name)).copied(),
+        fixed: OnceLock::new(),
+    };
+    postgresql::RELATIONS.iter().map(table).collect()
+});
+
+static BY_NAME: LazyLock<HashMap<(&'static str, &'static str), usize>> = LazyLock::new(|| {
+    let named = TABLES.iter().enumerate();
+    named.map(|(at, table)| ((table.schema, table.name), at)).collect()
+});
+
 pub(super) fn find(schema: &str, name: &str) -> Option<&'static SystemTable> {
-    TABLES.iter().find(|table| table.schema == schema && table.name == name)
+    BY_NAME.get(&(schema, name)).map(|at| &TABLES[*at])
+}
+
+pub(super) fn by_oid(oid: u32) -> Option<&'static SystemTable> {
+    TABLES.iter().find(|table| table.oid == oid)
 }
 
 /// Whether a name can only mean a table that never has rows: pg_catalog is searched first.
 pub(super) fn is_always_empty(name: &str) -> bool {
-    find("pg_catalog", name).is_some_and(|table| table.rows.is_none())
+    find("pg_catalog", name).is_some_and(|table| table.source.is_none())
 }
 
-pub(super) fn system_table_oid(name: &str) -> Option<u32> {
-    find("pg_catalog", name).map(|table| table.oid)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-pub(super) fn system_table_name(oid: u32) -> Option<&'static str> {
-    TABLES.iter().find(|table| table.oid == oid).map(|table| table.name)
+    #[test]
+    fn sources_name_tables_and_columns_that_postgresql_has() {
+        for source in SOURCES {
+            let table = find(source.schema, source.name).unwrap_or_else(|| panic!("{} is unknown", source.name));
+            for column in source.columns {
+                let known = table.columns.iter().any(|(name, _)| name == column);
+                assert!(known, "{}.{column} is unknown", source.name);
+            }
+        }
+    }
 }

@@ -1,0 +1,98 @@
+//! `x IN (SELECT …)` as a value: in a SELECT list, in ORDER BY, inside CASE. DataFusion plans it as a condition alone.
+//!
+//! It becomes `CASE WHEN (SELECT array_agg(v) FROM (…) AS q(v)) IS NULL THEN false ELSE x = ANY (the same array) END`: of no rows the array is
+//! NULL.
+
+use datafusion::sql::sqlparser::ast::{Expr, OrderByKind, Query, SelectItem, SetExpr, Statement};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+
+/// Rewrites what stands in a query where only values can.
+pub(super) fn rewrite(query: &mut Query) {
+    if let Some(order_by) = &mut query.order_by
+        && let OrderByKind::Expressions(by) = &mut order_by.kind
+    {
+        by.iter_mut().for_each(|by| value(&mut by.expr));
+    }
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                value(expr);
+            }
+        }
+        select.selection.iter_mut().for_each(condition);
+        select.having.iter_mut().for_each(condition);
+    }
+}
+
+/// A condition: IN is left alone, except inside CASE.
+fn condition(expr: &mut Expr) {
+    match expr {
+        Expr::Case { .. } => value(expr),
+        Expr::BinaryOp { left, right, .. } => {
+            condition(left);
+            condition(right);
+        }
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => condition(inner),
+        _ => {}
+    }
+}
+
+fn value(expr: &mut Expr) {
+    match expr {
+        Expr::InSubquery {
+            expr: wanted,
+            subquery,
+            negated,
+        } => {
+            let not = if *negated { "NOT " } else { "" };
+            let array = format!("(SELECT array_agg(v) FROM ({subquery}) AS q(v))");
+            let sql = format!("SELECT {not}CASE WHEN {array} IS NULL THEN false ELSE any_equal({wanted}, {array}) END");
+            if let Some(parsed) = parsed(&sql) {
+                *expr = Expr::Nested(Box::new(parsed));
+            }
+        }
+        Expr::Case {
+            operand,
+            conditions,
+            else_result,
+            ..
+        } => {
+            operand.iter_mut().for_each(|operand| value(operand));
+            for when in conditions {
+                value(&mut when.condition);
+                value(&mut when.result);
+            }
+            else_result.iter_mut().for_each(|other| value(other));
+        }
+        Expr::BinaryOp { left, right, .. } => {
+            value(left);
+            value(right);
+        }
+        Expr::Nested(inner)
+        | Expr::UnaryOp { expr: inner, .. }
+        | Expr::Cast { expr: inner, .. }
+        | Expr::IsNull(inner)
+        | Expr::IsNotNull(inner)
+        | Expr::IsTrue(inner)
+        | Expr::IsNotTrue(inner)
+        | Expr::IsFalse(inner)
+        | Expr::IsNotFalse(inner) => value(inner),
+        _ => {}
+    }
+}
+
+/// The one expression of a SELECT. Our own text always parses; were it not so, the statement stays as it is.
+fn parsed(sql: &str) -> Option<Expr> {
+    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?;
+    let Statement::Query(query) = statements.pop()? else {
+        return None;
+    };
+    let SetExpr::Select(mut select) = *query.body else {
+        return None;
+    };
+    match select.projection.pop()? {
+        SelectItem::UnnamedExpr(expr) => Some(expr),
+        _ => None,
+    }
+}
