@@ -45,15 +45,18 @@ fn conversation() -> Vec<u8> {
     .concat()
 }
 
-/// Sends it all and reads until the server closes or has nothing more to say.
-fn throw(port: u16, bytes: &[u8]) -> Vec<u8> {
+fn send(port: u16, bytes: &[u8]) -> TcpStream {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("the server still listens");
     socket
         .set_read_timeout(Some(Duration::from_secs(20)))
         .expect("a socket's option");
     // The server may close in the middle of it.
     let _ = socket.write_all(bytes);
-    let _ = socket.shutdown(Shutdown::Write);
+    socket
+}
+
+/// Everything up to the end of the connection.
+fn answers(mut socket: TcpStream) -> Vec<u8> {
     let mut answers = Vec::new();
     if let Err(error) = socket.read_to_end(&mut answers) {
         let silent = error.kind() == std::io::ErrorKind::WouldBlock;
@@ -62,13 +65,20 @@ fn throw(port: u16, bytes: &[u8]) -> Vec<u8> {
     answers
 }
 
+/// Sends it all, and no more.
+fn throw(port: u16, bytes: &[u8]) {
+    let socket = send(port, bytes);
+    let _ = socket.shutdown(Shutdown::Write);
+    answers(socket);
+}
+
 #[tokio::test]
 async fn the_server_outlives_garbage() {
     let mut server = Server::start();
     let beside = server.connect("postgres").await;
     let sound = conversation();
-    let answers = throw(server.port(), &[STARTUP, &sound].concat());
-    let copied = answers.windows(7).any(|part| part == b"COPY 1\0");
+    let understood = answers(send(server.port(), &[STARTUP, &sound].concat()));
+    let copied = understood.windows(7).any(|part| part == b"COPY 1\0");
     assert!(copied, "what is to be damaged is understood as long as it is sound");
     for seed in 0..CONNECTIONS {
         let mut random = StdRng::seed_from_u64(seed);

@@ -182,7 +182,13 @@ impl Connection {
             b'S' => Box::pin(self.sync()).await?,
             // The rest of a COPY that has failed.
             b'd' | b'c' | b'f' => {}
-            b'X' => return Err(Failure::Gone),
+            b'X' => {
+                // Answers that were complete when it was sent: the client may read them yet.
+                if self.answers_due && self.held_from.is_none() {
+                    self.wire.send().await?;
+                }
+                return Err(Failure::Gone);
+            }
             b'F' => {
                 let error = QueryError::new(
                     ErrorKind::FeatureNotSupported,
