@@ -15,7 +15,7 @@ def adapted(name, value):
 
 
 # What the driver asks of the catalog when it first meets an array of these.
-INTROSPECTION = "the driver's question for array types is not answered: set_config, WITH RECURSIVE over pg_type"
+INTROSPECTION = "the driver's question for array types is not answered: WITH RECURSIVE over pg_type with scalar subqueries"
 ARRAYS = "bool int2 int4 int8 float4 float8 varchar bytea date time timestamp timestamptz interval uuid json jsonb".split()
 
 
