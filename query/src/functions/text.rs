@@ -219,7 +219,7 @@ fn write_interval(value: IntervalMonthDayNano, out: &mut String) {
     let seconds = microseconds / 1_000_000;
     let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
     let _ = write!(out, "{space}{sign}{hours:02}:{minutes:02}:{:02}", seconds % 60);
-    if microseconds % 1_000_000 != 0 {
+    if !microseconds.is_multiple_of(1_000_000) {
         let fraction = format!("{:06}", microseconds % 1_000_000);
         let _ = write!(out, ".{}", fraction.trim_end_matches('0'));
     }
