@@ -17,6 +17,8 @@ pub enum ErrorKind {
     AmbiguousFunction,
     BadCopyFileFormat,
     CannotCoerce,
+    /// 21000
+    CardinalityViolation,
     CannotChangePlan,
     /// 55P02
     CannotChangeRuntimeParameter,

@@ -18,6 +18,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::AmbiguousFunction => "42725",
         ErrorKind::BadCopyFileFormat => "22P04",
         ErrorKind::CannotCoerce => "42846",
+        ErrorKind::CardinalityViolation => "21000",
         ErrorKind::CannotChangePlan => FEATURE_NOT_SUPPORTED,
         ErrorKind::CannotChangeRuntimeParameter => "55P02",
         ErrorKind::CharacterNotInRepertoire => "22021",

@@ -14,6 +14,7 @@ mod divide;
 pub mod first_last;
 mod interval;
 mod now;
+mod only_value;
 mod round;
 mod text;
 pub mod time_bucket;
@@ -153,6 +154,11 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         make: || Callable::Scalar(Now::new("now", Kind::Instant).into()),
         description: "when the transaction began",
         example: "SELECT now() - interval '1 hour'",
+    },
+    FunctionEntry {
+        make: || Callable::Aggregate(only_value::OnlyValue::new().into()),
+        description: "the value of the one row that there is; an error if there are more",
+        example: "SELECT only_value(x) FROM (VALUES (1)) AS one (x)",
     },
     FunctionEntry {
         make: || Callable::Scalar(round::Round::new("round", false).into()),

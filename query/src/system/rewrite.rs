@@ -257,7 +257,12 @@ fn make_scalar(query: &mut Query) -> Option<Expr> {
             select.projection.as_mut_slice()
         && !is_aggregate(value)
     {
-        *value = call("max", vec![take(value)]);
+        // Names and OIDs of system tables find one row at most.
+        let aggregate = match of_system(&select.from) {
+            true => "max",
+            false => "only_value",
+        };
+        *value = call(aggregate, vec![take(value)]);
     }
     let template = query.clone();
     let mut conditions = outer;
