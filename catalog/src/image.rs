@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::children::{CHUNK_ROWS, Chunks};
 use crate::names::{NameIndex, Named, SLOT_PLAIN, SLOT_SUPER};
 use crate::values::{self, Probe};
-use crate::{CatalogError, ChildChunk, ChildRef, Database, Relation, SeriesRef, Table, TableKind};
+use crate::{CatalogError, ChildChunk, ChildRef, Database, Relation, SeriesRef, Table, TableKind, View};
 
 #[derive(Default)]
 pub(crate) struct Image {
@@ -21,6 +21,8 @@ pub(crate) struct DatabaseImage {
     pub names: NameIndex,
     /// Supertables and plain tables by OID.
     pub tables: HashMap<u32, TableImage>,
+    /// Their names are not in the index: rows cannot go to them.
+    pub views: BTreeMap<String, Arc<View>>,
 }
 
 pub(crate) struct TableImage {
@@ -87,6 +89,7 @@ impl DatabaseImage {
             database,
             names: NameIndex::default(),
             tables: HashMap::new(),
+            views: BTreeMap::new(),
         }
     }
 
@@ -102,6 +105,15 @@ impl DatabaseImage {
         })
     }
 
+    pub fn is_view(&self, name: &[u8]) -> bool {
+        !self.views.is_empty() && std::str::from_utf8(name).is_ok_and(|name| self.views.contains_key(name))
+    }
+
+    /// Whether a supertable, table or view has this name.
+    pub fn is_taken(&self, name: &str) -> bool {
+        self.names.find(name.as_bytes()).is_some() || self.is_view(name.as_bytes())
+    }
+
     /// The child that rows with these tags belong to when they name no table.
     pub fn derived(&self, table: &Table, tags: &[arrow::array::ArrayRef], row: usize) -> Option<ChildRef> {
         values::probe(table, tags, row, |name| self.probe(table, tags, row, name)).ok()
@@ -110,7 +122,10 @@ impl DatabaseImage {
     /// Whether a name is free, or is that of a child with these tags.
     pub fn probe(&self, table: &Table, tags: &[arrow::array::ArrayRef], row: usize, name: &[u8]) -> Probe<ChildRef> {
         let Some(named) = self.names.find(name) else {
-            return Probe::Free;
+            return match self.is_view(name) {
+                true => Probe::Taken,
+                false => Probe::Free,
+            };
         };
         let Some(child) = child_ref(named).filter(|child| child.supertable == table.oid) else {
             return Probe::Taken;

@@ -30,6 +30,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod values;
+pub mod view;
 
 pub use catalog::{Catalog, ChildRef, Database, NameReader, NewChild, NewTable, Relation, SeriesRef};
 pub use change::RolesDraft;
@@ -39,3 +40,4 @@ pub use options::{DatabaseOptions, Precision, UpdateMode};
 pub use roles::{Access, Grant, Membership, Privileges, Role, Roles, Verifier};
 pub use schema::{Column, Table, TableChange, TableKind};
 pub use sql_type::SqlType;
+pub use view::{View, ViewColumn};

@@ -13,7 +13,7 @@ use crate::names::{NameIndex, Named};
 use crate::roles::FIRST_ROLE;
 use crate::rules;
 use crate::store::{FIRST_OID, FORMAT, FORMAT_OLDEST, Meta, Store, corrupt_record, family};
-use crate::{Access, CatalogError, ChildChunk, Database, Role, Roles, Table, reclaim, record};
+use crate::{Access, CatalogError, ChildChunk, Database, Role, Roles, Table, View, reclaim, record};
 
 pub(crate) fn load(store: Store) -> Result<(Writer, Image, Roles), CatalogError> {
     let mut meta = store.meta()?.unwrap_or_default();
@@ -36,6 +36,7 @@ pub(crate) fn load(store: Store) -> Result<(Writer, Image, Roles), CatalogError>
     }
     .load(&mut image)?;
     let roles = load_roles(&store, &meta)?;
+    load_views(&store, &meta, &mut image)?;
     reclaim::slots(&store, &mut image, &mut records)?;
     Ok((
         Writer {
@@ -171,6 +172,23 @@ fn load_tables(
     })
 }
 
+fn load_views(store: &Store, meta: &Meta, image: &mut Image) -> Result<(), CatalogError> {
+    store.scan_json(family::VIEW, |oid, view: View| {
+        let corrupt = |problem: &str| corrupt_record(family::VIEW, &[oid], problem);
+        if view.oid != oid || oid >= meta.next_oid {
+            return Err(corrupt("has an oid that was never given"));
+        }
+        rules::check_table_name(&view.name).map_err(|error| corrupt(&error.to_string()))?;
+        let database = image.databases.get_mut(&view.database_oid);
+        let database = database.ok_or_else(|| corrupt("belongs to no database"))?;
+        if database.is_taken(&view.name) {
+            return Err(corrupt("has the name of another"));
+        }
+        database.views.insert(view.name.clone(), Arc::new(view));
+        Ok(())
+    })
+}
+
 struct Children<'a> {
     store: &'a Store,
     meta: &'a Meta,
@@ -293,6 +311,7 @@ impl Children<'_> {
             database,
             names,
             tables,
+            ..
         } = database;
         // Once for all of them: growing would hash each name again and again.
         names.reserve(tables.values().map(|table| table.children_alive as usize).sum());

@@ -13,7 +13,7 @@ use rocksdb::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, CatalogError, Database, Role, Table};
+use crate::{Access, CatalogError, Database, Role, Table, View};
 
 /// Changes wait here until they are written to a file. The catalog is small and idles: 4 MiB hold thousands of definitions.
 const WRITE_BUFFER_BYTES: usize = 4 << 20;
@@ -42,6 +42,7 @@ pub(crate) mod family {
     pub const ROLE: u8 = b'R';
     /// Owner and grants of a database or table.
     pub const ACCESS: u8 = b'G';
+    pub const VIEW: u8 = b'V';
 }
 
 /// Counters of the whole catalog; what they have passed is never given again.
@@ -107,6 +108,14 @@ impl Batch {
 
     pub fn put_table(&mut self, table: &Table) -> Result<(), CatalogError> {
         self.put_json(key(family::TABLE, &[table.oid]), table)
+    }
+
+    pub fn put_view(&mut self, view: &View) -> Result<(), CatalogError> {
+        self.put_json(key(family::VIEW, &[view.oid]), view)
+    }
+
+    pub fn delete_view(&mut self, oid: u32) {
+        self.writes.delete(key(family::VIEW, &[oid]));
     }
 
     /// With everything about its children.
@@ -324,6 +333,7 @@ fn describe(key: &[u8]) -> String {
         family::OVERRIDE => "changed child",
         family::ROLE => "role",
         family::ACCESS => "access to",
+        family::VIEW => "view",
         _ => return format!("{key:02x?}"),
     };
     let (words, _) = ids.as_chunks::<4>();

@@ -25,6 +25,8 @@ pub enum ErrorKind {
     CharacterNotInRepertoire,
     DatatypeMismatch,
     DataCorrupted,
+    /// 2BP01
+    DependentObjects,
     DatetimeFieldOverflow,
     DiskFull,
     DivisionByZero,

@@ -24,6 +24,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::CharacterNotInRepertoire => "22021",
         ErrorKind::DatatypeMismatch => "42804",
         ErrorKind::DataCorrupted => "XX001",
+        ErrorKind::DependentObjects => "2BP01",
         ErrorKind::DatetimeFieldOverflow => "22008",
         ErrorKind::DiskFull => "53100",
         ErrorKind::DivisionByZero => "22012",

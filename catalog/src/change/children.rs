@@ -100,7 +100,7 @@ impl Catalog {
             if from == to {
                 return Ok(());
             }
-            if database.names.find(to.as_bytes()).is_some() {
+            if database.is_taken(to) {
                 return Err(CatalogError::Exists {
                     what: "table",
                     name: to.into(),

@@ -224,6 +224,12 @@ impl<'a> Search<'a, '_> {
         if let Some(n) = self.find_new(name.as_bytes()) {
             return Ok(Answer::New(n));
         }
+        if self.database.is_view(name.as_bytes()) {
+            return Err(CatalogError::Exists {
+                what: "table",
+                name: name.into(),
+            });
+        }
         rules::check_table_name(name)?;
         Ok(self.push(row, Cow::Borrowed(name)))
     }

@@ -85,12 +85,13 @@ impl Catalog {
     /// Returns what is gone, so that its vnodes can be removed.
     pub fn drop_database(&self, name: &str) -> Result<Arc<Database>, CatalogError> {
         let mut writer = self.writer.lock();
-        let (database, tables) = {
+        let (database, tables, views) = {
             let image = self.image.read_recursive();
             let database = image.database_by_name(name)?;
             (
                 database.database.clone(),
                 database.tables.keys().copied().collect::<Vec<u32>>(),
+                database.views.values().map(|view| view.oid).collect::<Vec<u32>>(),
             )
         };
         let mut meta = writer.meta.clone();
@@ -103,6 +104,9 @@ impl Catalog {
         }
         let with_database = [tables.as_slice(), &[database.oid]].concat();
         let roles = self.forget_access(&mut batch, &with_database);
+        for view in views {
+            batch.delete_view(view);
+        }
         writer.store.commit(batch)?;
         if let Some(roles) = roles {
             self.show_roles(roles);

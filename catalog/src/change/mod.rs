@@ -12,6 +12,7 @@ mod create;
 mod database;
 mod role;
 mod table;
+mod view;
 
 pub use role::RolesDraft;
 

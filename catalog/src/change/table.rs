@@ -24,7 +24,7 @@ impl Catalog {
             let image = self.image.read_recursive();
             let database = image.database(database_oid)?;
             rules::check_table_name(&table.name)?;
-            if database.names.find(table.name.as_bytes()).is_some() {
+            if database.is_taken(&table.name) {
                 return Err(CatalogError::Exists {
                     what: "table",
                     name: table.name,
@@ -83,7 +83,7 @@ impl Catalog {
                 return Ok(before);
             }
             rules::check_table(&after)?;
-            if after.name != before.name && database.names.find(after.name.as_bytes()).is_some() {
+            if after.name != before.name && database.is_taken(&after.name) {
                 return Err(CatalogError::Exists {
                     what: "table",
                     name: after.name,

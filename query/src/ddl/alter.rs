@@ -3,6 +3,7 @@
 use taospg_catalog::{Privileges, TableChange};
 
 use super::table::tag_value;
+use super::view::refuse_if_read;
 use super::{Found, tell_immediate, try_find};
 use crate::statement::{AlterTable, AlterTableStep, SourceExpr};
 use crate::{ErrorKind, QueryError, Session};
@@ -53,6 +54,22 @@ fn alter_definition(session: &mut Session, found: &Found, alter: &AlterTable) ->
     let tdengine = alter.tdengine;
     let mut changes = Vec::new();
     for step in &alter.steps {
+        let database_oid = found.database.oid;
+        match step {
+            AlterTableStep::DropColumn { name, .. } | AlterTableStep::DropTag(name) => {
+                let what = format!("drop column {name} of table {}", table.name);
+                refuse_if_read(session, database_oid, table.oid, &what, Some(name))?;
+            }
+            AlterTableStep::RenameColumn { from, .. } | AlterTableStep::RenameTag { from, .. } => {
+                let what = format!("rename column {from} of table {}", table.name);
+                refuse_if_read(session, database_oid, table.oid, &what, Some(from))?;
+            }
+            AlterTableStep::RenameTable(_) => {
+                let what = format!("rename table {}", table.name);
+                refuse_if_read(session, database_oid, table.oid, &what, None)?;
+            }
+            _ => {}
+        }
         let change = match step {
             AlterTableStep::AddColumn { if_not_exists, column } => {
                 if *if_not_exists && has(&column.name) {

@@ -18,6 +18,9 @@ use crate::{ErrorKind, QueryError, Session};
 mod alter;
 mod database;
 mod table;
+mod view;
+
+pub(crate) use view::refuse_view;
 
 /// Executes a definition or a piece of maintenance; answers with the command tag.
 pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<String, QueryError> {
@@ -33,7 +36,14 @@ pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<
             if_exists,
             names,
             stable,
-        } => table::drop(session, *if_exists, names, *stable).await,
+            cascade,
+        } => table::drop(session, *if_exists, names, *stable, *cascade).await,
+        Command::CreateView(create) => view::create(session, create).await,
+        Command::DropViews {
+            if_exists,
+            names,
+            cascade,
+        } => view::drop(session, *if_exists, names, *cascade),
         Command::Comment { name, column, comment } => table::comment(session, name, column.as_deref(), comment.clone()),
         Command::Truncate(names) => table::truncate(session, names),
         Command::Maintenance(maintenance) => maintain(session, maintenance).await,
@@ -124,7 +134,12 @@ pub(crate) fn try_find(session: &Session, name: &TableName) -> Result<Option<Fou
 
 /// The relation that a name means; 42P01 when there is none.
 pub(crate) fn find(session: &Session, name: &TableName) -> Result<Found, QueryError> {
-    try_find(session, name)?.ok_or_else(|| {
+    let found = try_find(session, name)?;
+    if found.is_none() {
+        let database = database_of(session, name)?;
+        refuse_view(session, database.oid, &name.name).map_err(|error| error.at_name(name))?;
+    }
+    found.ok_or_else(|| {
         let error = QueryError::new(
             ErrorKind::UndefinedTable,
             format!("relation \"{}\" does not exist", name.name),

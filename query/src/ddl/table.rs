@@ -266,12 +266,18 @@ pub(super) async fn drop(
     if_exists: bool,
     names: &[TableName],
     stable: bool,
+    cascade: bool,
 ) -> Result<String, QueryError> {
     // All names are looked up before anything goes.
     let mut found = Vec::new();
     for name in names {
         match try_find(session, name)? {
             Some(relation) => found.push((name, relation)),
+            None if is_view(session, name)? => {
+                let message = format!("\"{}\" is not a table", name.name);
+                let error = QueryError::new(ErrorKind::WrongObjectType, message).at_name(name);
+                return Err(error.with_hint("Use DROP VIEW to remove a view."));
+            }
             None if if_exists => session.tell("00000", format!("table \"{}\" does not exist, skipping", name.name)),
             None => {
                 let message = format!("table \"{}\" does not exist", name.name);
@@ -288,12 +294,42 @@ pub(super) async fn drop(
     for (name, found) in &found {
         session.must_own(&found.thing(&name.name))?;
     }
+    let oid = |found: &Found| found.child().map_or(found.table().oid, |child| child.oid);
+    let oids: Vec<u32> = found.iter().map(|(_, found)| oid(found)).collect();
+    for (name, found) in &found {
+        let mut gone = oids.clone();
+        if found.child().is_none() && found.table().kind == TableKind::Super {
+            gone.extend(read_children(session, found));
+        }
+        super::view::release(session, found.database.oid, "table", &name.name, &gone, cascade)?;
+    }
     for (_, found) in &found {
         drop_one(session, found).await?;
     }
     let what = if stable { "DROP STABLE" } else { "DROP TABLE" };
     tell_immediate(session, what);
     Ok(what.into())
+}
+
+fn is_view(session: &Session, name: &TableName) -> Result<bool, QueryError> {
+    let database = super::database_of(session, name)?;
+    Ok(session.engine().catalog().view(database.oid, &name.name).is_some())
+}
+
+/// Children of a supertable that views read by their own names.
+fn read_children(session: &Session, found: &Found) -> Vec<u32> {
+    let views = session.engine().catalog().views(found.database.oid);
+    let Some(children) = session
+        .engine()
+        .catalog()
+        .children(found.table().oid)
+        .filter(|_| !views.is_empty())
+    else {
+        return Vec::new();
+    };
+    let read: HashSet<u32> = views.iter().flat_map(|view| view.reads.iter().copied()).collect();
+    let oids = children.chunks.iter().flat_map(|chunk| chunk.oids.iter().copied());
+    oids.filter(|oid| read.contains(oid)).collect()
 }
 
 async fn drop_one(session: &mut Session, found: &Found) -> Result<(), QueryError> {

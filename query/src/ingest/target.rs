@@ -105,11 +105,10 @@ impl RelationName {
     /// The existing table of this name.
     pub fn target(&self, session: &Session) -> Result<Target, QueryError> {
         let (database, name) = self.locate(session)?;
-        let relation = session
-            .engine()
-            .catalog()
-            .relation(database.oid, name)
-            .ok_or_else(|| self.missing())?;
+        let Some(relation) = session.engine().catalog().relation(database.oid, name) else {
+            crate::ddl::refuse_view(session, database.oid, name).map_err(|error| self.placed(error))?;
+            return Err(self.missing());
+        };
         let (table, place) = match relation {
             Relation::Child { supertable, .. } => (supertable, Place::Child),
             Relation::Table(table) => match (table.kind, table.series) {

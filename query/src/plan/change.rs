@@ -61,6 +61,7 @@ pub async fn matching_rows(
         types.push(found.sql_type.arrow_type(database.options.precision));
     }
     let mut statement = select(&name, &table.time_column().name, selection, values)?;
+    super::views::expand(session, &mut statement)?;
     crate::system::rewrite(&mut statement)?;
     let mut relations = resolve::relations(session, &statement).await?;
     let named = Named {

@@ -46,12 +46,15 @@ mod sums;
 mod table;
 mod tags;
 mod types;
+mod views;
 mod yielding;
 
 pub use matching_tables::matching_tables;
 pub use planner::Planner;
 use prepare::Kept;
+pub use prepare::prepare_view;
 pub use returning::Returning;
+pub use rewrite::mentioned;
 
 /// A query that has been looked up and typed; it can be executed many times.
 #[derive(Clone)]

@@ -19,7 +19,7 @@ use super::context::QueryContext;
 use super::names::shown;
 use super::resolve::{Names, Relations};
 use super::table::{SeriesTable, Source};
-use super::{PreparedQuery, errors, explain, object_names, parameters, resolve, rewrite};
+use super::{PreparedQuery, errors, explain, object_names, parameters, resolve, rewrite, views};
 use crate::access::Thing;
 use crate::pg_type;
 use crate::{ErrorKind, Parameter, QueryError, ResultField, RowSet, Session};
@@ -110,6 +110,23 @@ pub fn reads(plan: &LogicalPlan) -> Result<Vec<TableRead>, QueryError> {
     Ok(found)
 }
 
+/// A view's query, and the OIDs of the tables and views that it names.
+pub async fn prepare_view(
+    session: &Session,
+    statement: &ast::Statement,
+) -> Result<(PreparedQuery, Vec<u32>), QueryError> {
+    let prepared = prepare(session, statement, &[]).await?;
+    let mut own = statement.clone();
+    let mut reads = views::expand(session, &mut own)?;
+    let relations = resolve::relations(session, &own).await?;
+    for named in relations.tables.values() {
+        reads.push(named.child.map_or(named.table.oid, |child| child.oid));
+    }
+    reads.sort_unstable();
+    reads.dedup();
+    Ok((prepared, reads))
+}
+
 /// A statement made into a logical plan.
 pub struct Planned {
     pub plan: LogicalPlan,
@@ -118,6 +135,7 @@ pub struct Planned {
 }
 
 async fn plan(session: &Session, mut statement: ast::Statement, client_types: &[u32]) -> Result<Planned, QueryError> {
+    views::expand(session, &mut statement)?;
     crate::system::rewrite(&mut statement)?;
     let relations = resolve::relations(session, &statement).await?;
     plan_with(session, statement, client_types, &relations)

@@ -48,6 +48,7 @@ impl Session {
                 self.refuse_outside_block("ROLLBACK TO SAVEPOINT")?;
                 let saved = self.transaction.rollback_to(name)?;
                 self.accumulator.clear();
+                self.cursors.roll_back_to(self.transaction.savepoints());
                 self.settings = saved.effective;
                 self.kept_settings = saved.kept;
                 Ok("ROLLBACK".to_string())
@@ -109,6 +110,7 @@ impl Session {
             match self.commit_held().await {
                 Ok(()) => {
                     self.transaction = Transaction::implicit();
+                    self.cursors.commit();
                     self.settings = self.kept_settings.clone();
                 }
                 Err(error) => {
@@ -141,6 +143,7 @@ impl Session {
     /// Forgets what is held, and the settings made since the transaction began.
     pub(super) fn roll_back(&mut self) {
         self.accumulator.clear();
+        self.cursors.roll_back();
         let ended = std::mem::replace(&mut self.transaction, Transaction::implicit());
         if let Some(before) = ended.settings_before {
             self.kept_settings = before;

@@ -66,12 +66,18 @@ impl Session {
             }
             (Command::Deallocate(name), _) => self.deallocate(name.as_deref())?,
             (Command::Notification(tag), _) => (*tag).to_string(),
-            (Command::CloseAll, _) => "CLOSE CURSOR ALL".to_string(),
             (Command::Role(command), _) => {
                 let done = Box::pin(crate::access::roles::execute(self, command)).await?;
                 ddl::tell_immediate(self, &done);
                 done
             }
+            (Command::Declare(declare), PlanBody::Cursor(query)) => {
+                Box::pin(self.declare(declare, &query, parameters)).await?
+            }
+            (Command::Fetch { name, direction, moves }, _) => {
+                return Box::pin(self.fetch(name, *direction, *moves)).await;
+            }
+            (Command::CloseCursor(name), _) => self.close_cursor(name.as_deref())?,
             (command, _) => {
                 self.hold_accumulated()?;
                 Box::pin(ddl::execute(self, command)).await?
@@ -179,6 +185,7 @@ impl Session {
                 self.settings.reset_all();
                 self.kept_settings.reset_all();
                 self.forget_statements();
+                self.cursors.close_all();
                 Ok("DISCARD ALL".into())
             }
             Discard::Plans => Ok("DISCARD PLANS".into()),
@@ -292,6 +299,8 @@ fn writes(command: &Command) -> Option<&'static str> {
         Command::CreateTable(_) | Command::CreateChildren(_) => Some("CREATE TABLE"),
         Command::AlterTable(_) => Some("ALTER TABLE"),
         Command::DropTables { .. } => Some("DROP TABLE"),
+        Command::CreateView(_) => Some("CREATE VIEW"),
+        Command::DropViews { .. } => Some("DROP VIEW"),
         Command::Comment { .. } => Some("COMMENT"),
         Command::Role(command) => Some(command.tag()),
         _ => None,
@@ -309,6 +318,8 @@ fn audited(command: &Command) -> Option<&'static str> {
         | Command::CreateChildren(_)
         | Command::AlterTable(_)
         | Command::DropTables { .. }
+        | Command::CreateView(_)
+        | Command::DropViews { .. }
         | Command::Truncate(_)
         | Command::Comment { .. } => Some("ddl"),
         Command::Set(SetCommand::Authorization { .. } | SetCommand::Role { .. }) => Some("role"),

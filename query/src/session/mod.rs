@@ -31,6 +31,7 @@ use crate::system::SessionInfo;
 use crate::{CopyIn, ErrorKind, Notice, Outcome, Parameter, QueryError, ResultField, Statement};
 
 mod commit;
+mod cursor;
 mod execute;
 mod transaction;
 
@@ -93,6 +94,8 @@ enum PlanBody {
     Insert(PreparedInsert),
     Query(PreparedQuery),
     Modification(Arc<PreparedModification>),
+    /// DECLARE: the cursor's query.
+    Cursor(PreparedQuery),
     /// EXECUTE: what the name meant.
     Named(Box<Prepared>),
     /// Needs no plan.
@@ -118,6 +121,7 @@ pub struct Session {
     /// PREPARE of SQL and of the wire share their names.
     named: HashMap<String, Prepared>,
     shared: Arc<SharedSettings>,
+    cursors: cursor::Cursors,
 }
 
 /// The settings as SQL functions see them, which are planned once and called by later executions too.
@@ -194,6 +198,7 @@ impl Session {
             notices: Vec::new(),
             named: HashMap::new(),
             shared: Arc::new(SharedSettings::new(settings)),
+            cursors: cursor::Cursors::default(),
         }
     }
 
@@ -249,7 +254,10 @@ impl Session {
             false => Ok(()),
         };
         match committed {
-            Ok(()) => self.transaction = Transaction::implicit(),
+            Ok(()) => {
+                self.transaction = Transaction::implicit();
+                self.cursors.commit();
+            }
             Err(_) => self.roll_back(),
         }
         committed
@@ -410,6 +418,10 @@ impl Session {
                 let prepared = PreparedModification::update(self, update, parameter_types).await?;
                 PlanBody::Modification(Arc::new(prepared))
             }
+            Command::Declare(declare) => {
+                PlanBody::Cursor(crate::plan::prepare(self, &declare.query, parameter_types).await?)
+            }
+            Command::Fetch { name, moves: false, .. } => PlanBody::Direct(Some(self.cursor_fields(name)?)),
             Command::Show(show) => PlanBody::Direct(Some(crate::show::fields(show))),
             Command::Execute { name, .. } => PlanBody::Named(Box::new(self.named_statement(name)?)),
             _ => PlanBody::Direct(None),
@@ -441,6 +453,7 @@ impl PlanBody {
             PlanBody::Insert(insert) => (insert.parameter_types.clone(), insert.fields.clone()),
             PlanBody::Query(query) => (query.parameter_types.clone(), Some(query.fields.clone())),
             PlanBody::Modification(modification) => (modification.parameter_types.clone(), modification.fields()),
+            PlanBody::Cursor(query) => (query.parameter_types.clone(), None),
             PlanBody::Named(prepared) => ([].into(), prepared.fields.clone()),
             PlanBody::Direct(fields) => ([].into(), fields.clone()),
         }

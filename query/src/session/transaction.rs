@@ -177,6 +177,11 @@ impl Transaction {
         Ok(())
     }
 
+    /// How many there are.
+    pub fn savepoints(&self) -> usize {
+        self.savepoints.len()
+    }
+
     fn savepoint_index(&self, name: &str) -> Result<usize, QueryError> {
         let found = self.savepoints.iter().rposition(|savepoint| savepoint.name == name);
         found.ok_or_else(|| {

@@ -25,6 +25,7 @@ mod alter;
 mod create;
 mod cursor;
 mod database;
+mod declare;
 pub(crate) mod lexer;
 mod role;
 mod set;
@@ -33,6 +34,7 @@ mod show;
 mod tests;
 mod transaction;
 mod types;
+mod view;
 
 pub(crate) use alter::{AlterTable, AlterTableStep};
 pub(crate) use create::{ColumnDefinition, CreateChild, CreateTable};
@@ -40,12 +42,14 @@ use cursor::Cursor;
 pub(crate) use cursor::SourceExpr;
 pub(crate) use cursor::syntax_error;
 pub(crate) use database::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
+pub(crate) use declare::{Declare, Direction};
 use lexer::{TokenKind, skip_space, statement_end, token_at};
 pub(crate) use role::{Grants, Owned, RoleCommand, RoleName, RoleOption, Things};
 pub(crate) use set::{Discard, SetCommand, SetScope};
 pub(crate) use show::{Show, TablesKind};
 pub(crate) use transaction::{TransactionCommand, TransactionModes};
 pub(crate) use types::ColumnType;
+pub(crate) use view::CreateView;
 
 /// Bytes of an INSERT that are kept as its text, for logs and pg_stat_activity. Its values are kept by ingest already.
 const INSERT_TEXT_BYTES_MAX: usize = 1_024;
@@ -115,6 +119,13 @@ pub(crate) enum Command {
         names: Vec<TableName>,
         /// DROP STABLE: only supertables.
         stable: bool,
+        cascade: bool,
+    },
+    CreateView(Box<CreateView>),
+    DropViews {
+        if_exists: bool,
+        names: Vec<TableName>,
+        cascade: bool,
     },
     Comment {
         name: TableName,
@@ -141,10 +152,17 @@ pub(crate) enum Command {
     /// LISTEN, UNLISTEN and NOTIFY: accepted so that pools work, and nothing is ever sent. Holds the command tag.
     Notification(&'static str),
     Maintenance(Maintenance),
-    /// CLOSE ALL, with no cursor open.
-    CloseAll,
     /// Roles and rights.
     Role(RoleCommand),
+    Declare(Declare),
+    Fetch {
+        name: String,
+        direction: Direction,
+        /// MOVE: without the rows.
+        moves: bool,
+    },
+    /// `None`: all.
+    CloseCursor(Option<String>),
     /// LOCK TABLE: accepted, since no writer waits for another; checks that the tables exist.
     Lock(Vec<TableName>),
 }
@@ -322,14 +340,7 @@ fn parse_own(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             cursor.take_word("nowait");
             Ok(Command::Lock(names))
         }
-        "close" => {
-            cursor.next();
-            match cursor.take_word("all") {
-                true => Ok(Command::CloseAll),
-                false => Err(cursor_unsupported(cursor)),
-            }
-        }
-        "declare" | "fetch" | "move" => Err(cursor_unsupported(cursor)),
+        "declare" | "fetch" | "move" | "close" => declare::parse(cursor),
         "grant" | "revoke" => role::parse_grant(cursor),
         "reassign" => role::parse_reassign(cursor),
         "call" | "do" | "merge" | "reindex" | "cluster" | "refresh" | "security" | "load" | "import" | "trim"
@@ -340,13 +351,8 @@ fn parse_own(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     }
 }
 
-fn cursor_unsupported(cursor: &Cursor<'_>) -> QueryError {
-    let hint = "fetch in parts with the driver's fetch size, which uses a portal";
-    cursor.unsupported("a cursor of SQL").with_hint(hint)
-}
-
 /// Parses with sqlparser; its errors in our words.
-fn parse_with_sqlparser(text: &str) -> Result<ast::Statement, QueryError> {
+pub(crate) fn parse_with_sqlparser(text: &str) -> Result<ast::Statement, QueryError> {
     let parse = || {
         let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text)?;
         let statement = parser.parse_statement()?;
@@ -393,7 +399,7 @@ fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         "temp" | "temporary" | "global" | "local" | "unlogged" => Err(cursor
             .unsupported("a temporary or unlogged table")
             .with_hint("CREATE TABLE makes a durable one")),
-        "or" | "view" | "materialized" | "recursive" => Err(cursor.unsupported("CREATE VIEW")),
+        "or" | "view" | "materialized" | "recursive" => view::parse_create(cursor),
         "index" | "unique" | "sma" => Err(cursor
             .unsupported("CREATE INDEX")
             .with_hint("tables are ordered by time and tags are kept in memory: no index is needed")),
@@ -435,15 +441,17 @@ fn parse_drop(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             let stable = cursor.next().value == "stable";
             let if_exists = cursor.take(&["if", "exists"]);
             let names = table_names(cursor)?;
-            cursor.take_any(&["cascade", "restrict"]);
+            let cascade = cursor.take_any(&["cascade", "restrict"]) == Some("cascade");
             Ok(Command::DropTables {
                 if_exists,
                 names,
                 stable,
+                cascade,
             })
         }
-        "view" | "materialized" | "index" | "schema" | "sequence" | "function" | "type" | "extension" | "domain"
-        | "trigger" | "stream" | "topic" | "procedure" | "aggregate" => {
+        "view" => view::parse_drop(cursor),
+        "materialized" | "index" | "schema" | "sequence" | "function" | "type" | "extension" | "domain" | "trigger"
+        | "stream" | "topic" | "procedure" | "aggregate" => {
             let what = format!("DROP {}", cursor.peek().value.to_ascii_uppercase());
             Err(cursor.unsupported(&what))
         }

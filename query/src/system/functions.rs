@@ -290,7 +290,6 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
         ("pg_get_statisticsobjdef", &[1]),
         ("pg_get_statisticsobjdef_expressions", &[1]),
         ("pg_get_statisticsobjdef_columns", &[1]),
-        ("pg_get_viewdef", &[1, 2]),
         ("pg_get_triggerdef", &[1, 2]),
         ("pg_get_ruledef", &[1, 2]),
     ] {

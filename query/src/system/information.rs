@@ -42,9 +42,15 @@ pub(super) fn tables(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         let kind = if table.is_view { "VIEW" } else { "BASE TABLE" };
         (table.schema, table.name, kind)
     });
-    own.chain(system)
+    let views = snapshot.views.iter().map(|view| ("public", view.name.as_str(), "VIEW"));
+    own.chain(views)
+        .chain(system)
         .map(|(schema, name, kind)| {
-            let insertable = if schema == "public" { "YES" } else { "NO" };
+            let insertable = if kind == "BASE TABLE" && schema == "public" {
+                "YES"
+            } else {
+                "NO"
+            };
             vec![
                 database(snapshot),
                 schema.into(),
@@ -87,7 +93,7 @@ pub(super) const COLUMNS: &[&str] = &[
 ];
 
 pub(super) fn columns(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    let mut rows = Vec::new();
+    let mut rows = super::views::columns(snapshot);
     for listed in &snapshot.tables {
         for column in listed.columns() {
             let row = types::by_oid(column.sql_type.oid());

@@ -21,6 +21,7 @@ mod session_functions;
 mod snapshot;
 mod tables;
 mod types;
+mod views;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

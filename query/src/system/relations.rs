@@ -8,7 +8,7 @@ use super::functions::quote_identifier;
 use super::objects::default_operator_class;
 use super::snapshot::{BTREE_OID, HEAP_OID, INDEX_BIT, Listed, OWNER_OID, PUBLIC_OID, Snapshot};
 use super::tables::TABLES;
-use super::types;
+use super::{types, views};
 
 pub(super) const PG_CLASS: &[&str] = &[
     "oid",
@@ -42,20 +42,20 @@ pub(super) const PG_CLASS: &[&str] = &[
     "relpartbound",
 ];
 
-struct Class<'a> {
-    oid: u32,
-    name: &'a str,
-    namespace: u32,
-    access_method: u32,
-    kind: &'a str,
-    columns: usize,
-    has_index: bool,
-    has_parts: bool,
-    owner: u32,
-    acl: Cell,
+pub(super) struct Class<'a> {
+    pub oid: u32,
+    pub name: &'a str,
+    pub namespace: u32,
+    pub access_method: u32,
+    pub kind: &'a str,
+    pub columns: usize,
+    pub has_index: bool,
+    pub has_parts: bool,
+    pub owner: u32,
+    pub acl: Cell,
 }
 
-fn class(row: Class) -> Vec<Cell> {
+pub(super) fn class(row: Class) -> Vec<Cell> {
     vec![
         row.oid.into(),
         row.name.into(),
@@ -118,6 +118,7 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             acl: Cell::Null,
         }));
     }
+    rows.extend(views::classes(snapshot));
     rows
 }
 
@@ -168,17 +169,17 @@ pub(super) const PG_ATTRIBUTE: &[&str] = &[
 ];
 
 /// What pg_attribute tells of a column.
-struct Attribute<'a> {
-    relation: u32,
-    name: &'a str,
-    number: i64,
-    type_oid: u32,
-    modifier: i64,
-    not_null: bool,
-    has_default: bool,
+pub(super) struct Attribute<'a> {
+    pub relation: u32,
+    pub name: &'a str,
+    pub number: i64,
+    pub type_oid: u32,
+    pub modifier: i64,
+    pub not_null: bool,
+    pub has_default: bool,
 }
 
-fn attribute(row: Attribute<'_>) -> Vec<Cell> {
+pub(super) fn attribute(row: Attribute<'_>) -> Vec<Cell> {
     let known = types::by_oid(row.type_oid);
     let length = known.map_or(-1, |known| known.length);
     vec![
@@ -211,7 +212,7 @@ fn attribute(row: Attribute<'_>) -> Vec<Cell> {
 }
 
 pub(super) fn attributes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    let mut rows = Vec::new();
+    let mut rows = views::attributes(snapshot);
     for listed in &snapshot.tables {
         let own = |column: &Column, relation: u32, number: i64, has_default: bool| {
             attribute(Attribute {

@@ -134,6 +134,11 @@ const FUNCTIONS: &[SessionFunction] = &[
             Some(column) => relations::index_column(&listed, column),
         })))
     }),
+    function("pg_get_viewdef", &[1, 2], Kind::Text, |snapshot, values| {
+        let oid = relation_oid(snapshot, values);
+        let view = snapshot.views.iter().find(|view| Some(view.oid) == oid);
+        Ok(or_null(view.map(|view| format!(" {};", view.definition))))
+    }),
     function("pg_get_partkeydef", &[1], Kind::Text, |_, _| Ok(Cell::Null)),
     function("pg_indexes_size", &[1], Kind::Int8, |snapshot, values| {
         // Keys are found through the order of the rows themselves.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use taospg_catalog::{ChildRef, Column, Database, Relation, Table, TableKind};
+use taospg_catalog::{ChildRef, Column, Database, Relation, Table, TableKind, View};
 use taospg_storage::{FamilyId, FamilySize, SeriesId, VnodeId};
 
 use super::SessionInfo;
@@ -98,6 +98,7 @@ pub(super) struct Snapshot {
     pub tables: Vec<Listed>,
     /// Who asks, with all roles and grants.
     pub identity: Identity,
+    pub views: Vec<Arc<View>>,
     engine: Arc<Engine>,
 }
 
@@ -120,6 +121,7 @@ impl Snapshot {
             databases: catalog.databases(),
             tables,
             identity: Identity::new(catalog, session.settings.current().actor),
+            views: catalog.views(session.database.oid),
             engine: engine.clone(),
         }
     }
@@ -225,6 +227,9 @@ impl Snapshot {
         if let Some(listed) = self.tables.iter().find(|listed| listed.name == name) {
             return Some(listed.oid);
         }
+        if let Some(view) = self.views.iter().find(|view| view.name == name) {
+            return Some(view.oid);
+        }
         if let Some(listed) = self.tables.iter().find(|listed| listed.key_name() == name) {
             return Some(listed.oid | INDEX_BIT);
         }
@@ -240,6 +245,9 @@ impl Snapshot {
         }
         if let Some(listed) = self.tables.iter().find(|listed| listed.oid | INDEX_BIT == oid) {
             return Some(listed.key_name());
+        }
+        if let Some(view) = self.views.iter().find(|view| view.oid == oid) {
+            return Some(view.name.clone());
         }
         if let Some(table) = super::tables::by_oid(oid) {
             return Some(table.name.to_owned());

@@ -9,7 +9,7 @@ use datafusion::common::Result;
 
 use super::cell::{self, Cell, ColumnDef, Kind};
 use super::snapshot::{INFORMATION_SCHEMA_OID, PG_CATALOG_OID, Snapshot};
-use super::{activity, information, objects, postgresql, procedures, relations, roles, server_wide};
+use super::{activity, information, objects, postgresql, procedures, relations, roles, server_wide, views};
 
 /// Makes the rows of a system table as the catalog is now.
 pub(super) type Rows = fn(&Snapshot) -> Vec<Vec<Cell>>;
@@ -135,6 +135,7 @@ const SOURCES: &[Source] = &[
     live("pg_description", relations::PG_DESCRIPTION, relations::descriptions),
     live("pg_tables", relations::PG_TABLES, relations::tables_view),
     live("pg_indexes", relations::PG_INDEXES, relations::indexes_view),
+    live("pg_views", views::PG_VIEWS, views::pg_views),
     live("pg_database", server_wide::PG_DATABASE, server_wide::databases),
     live("pg_roles", roles::PG_ROLES, roles::roles),
     live("pg_authid", roles::PG_AUTHID, roles::authids),
@@ -173,6 +174,7 @@ const SOURCES: &[Source] = &[
     standard("schemata", information::SCHEMATA, information::schemata),
     standard("tables", information::TABLES, information::tables),
     standard("columns", information::COLUMNS, information::columns),
+    standard("views", views::VIEWS, views::standard),
     standard(
         "table_constraints",
         information::TABLE_CONSTRAINTS,

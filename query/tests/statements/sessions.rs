@@ -114,6 +114,6 @@ async fn pools_can_reset_a_session() {
     assert_eq!(client.fails("SET ROLE nobody").await, ErrorKind::InvalidParameterValue);
     assert_eq!(
         client.fails("DECLARE c CURSOR FOR SELECT 1").await,
-        ErrorKind::FeatureNotSupported
+        ErrorKind::NoActiveTransaction
     );
 }

@@ -1,0 +1,163 @@
+//! Views in a query: each name of one gives way to its query, before anything else is looked up.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{self, Ident, Query, Spanned, TableAlias, TableFactor, VisitMut, VisitorMut};
+use taospg_catalog::View;
+
+use super::names::folded;
+use crate::copy_out::{select_in, template};
+use crate::statement::parse_with_sqlparser;
+use crate::{ErrorKind, QueryError, Session};
+
+/// Views that one statement may be made of. Each is used as often as it is named, so a few views of views can be a million.
+const EXPANDED_MAX: usize = 1_000;
+
+/// Puts the queries of views in the places of their names. OIDs of the views named by the statement itself.
+pub fn expand(session: &Session, statement: &mut ast::Statement) -> Result<Vec<u32>, QueryError> {
+    let database = session.database()?;
+    if session.engine().catalog().views(database.oid).is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut expander = Expander {
+        session,
+        database_oid: database.oid,
+        database_name: database.name.clone(),
+        hidden: Vec::new(),
+        expanded: 0,
+        inside: Vec::new(),
+        found: Vec::new(),
+    };
+    match VisitMut::visit(statement, &mut expander) {
+        ControlFlow::Continue(()) => Ok(expander.found),
+        ControlFlow::Break(error) => Err(*error),
+    }
+}
+
+struct Expander<'a> {
+    session: &'a Session,
+    database_oid: u32,
+    database_name: String,
+    /// Names of WITH, by the query that has them.
+    hidden: Vec<HashSet<String>>,
+    expanded: usize,
+    /// Views around the current place, by the depth of queries at which they begin.
+    inside: Vec<usize>,
+    found: Vec<u32>,
+}
+
+impl VisitorMut for Expander<'_> {
+    type Break = Box<QueryError>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        let names = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.hidden.push(names.map(|cte| folded(&cte.alias.name)).collect());
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Self::Break> {
+        self.hidden.pop();
+        if self.inside.last() == Some(&self.hidden.len()) {
+            self.inside.pop();
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        let TableFactor::Table {
+            name,
+            alias,
+            args: None,
+            ..
+        } = factor
+        else {
+            return ControlFlow::Continue(());
+        };
+        let Some(own) = self.own_name(name) else {
+            return ControlFlow::Continue(());
+        };
+        let catalog = self.session.engine().catalog();
+        let Some(view) = catalog.view(self.database_oid, &own) else {
+            // Names of WITH outside of a view mean nothing inside of it, to the planner too.
+            if !self.inside.is_empty() && name.0.len() == 1 && catalog.relation(self.database_oid, &own).is_some() {
+                name.0.insert(0, ast::ObjectNamePart::Identifier(Ident::new("public")));
+            }
+            return ControlFlow::Continue(());
+        };
+        self.expanded += 1;
+        if self.expanded > EXPANDED_MAX {
+            let message = format!("a statement is made of at most {EXPANDED_MAX} views");
+            return ControlFlow::Break(Box::new(QueryError::new(ErrorKind::StatementTooComplex, message)));
+        }
+        if self.inside.is_empty() {
+            self.found.push(view.oid);
+        }
+        let subquery = match query(&view) {
+            Ok(subquery) => subquery,
+            Err(error) => return ControlFlow::Break(Box::new(error.with_location(name.span().start))),
+        };
+        let alias = alias.clone().unwrap_or_else(|| named(&view.name));
+        self.inside.push(self.hidden.len());
+        *factor = TableFactor::Derived {
+            lateral: false,
+            subquery: Box::new(subquery),
+            alias: Some(alias),
+            sample: None,
+        };
+        ControlFlow::Continue(())
+    }
+}
+
+impl Expander<'_> {
+    /// The name of a view or table of this database that is meant, and not one of WITH.
+    fn own_name(&self, name: &ast::ObjectName) -> Option<String> {
+        let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(folded)).collect();
+        match parts?.as_slice() {
+            [own] => {
+                let from = self.inside.last().copied().unwrap_or(0).min(self.hidden.len());
+                let hidden = self.hidden[from..].iter().any(|names| names.contains(own));
+                (!hidden).then(|| own.clone())
+            }
+            [schema, own] if schema == "public" => Some(own.clone()),
+            [database, schema, own] if *database == self.database_name && schema == "public" => Some(own.clone()),
+            _ => None,
+        }
+    }
+}
+
+fn named(name: &str) -> TableAlias {
+    TableAlias {
+        explicit: true,
+        name: Ident::with_quote('"', name),
+        columns: Vec::new(),
+        at: None,
+    }
+}
+
+/// `SELECT columns FROM (definition) AS view`: columns that its tables got later are not among them.
+fn query(view: &View) -> Result<Query, QueryError> {
+    let broken = || {
+        let message = format!("the definition of view \"{}\" cannot be read", view.name);
+        QueryError::new(ErrorKind::InternalError, message)
+    };
+    let ast::Statement::Query(definition) = parse_with_sqlparser(&view.definition).map_err(|_| broken())? else {
+        return Err(broken());
+    };
+    let mut outer = template()?;
+    let select = select_in(&mut outer)?;
+    let column = |name: &str| ast::SelectItem::UnnamedExpr(ast::Expr::Identifier(Ident::with_quote('"', name)));
+    select.projection = view.columns.iter().map(|own| column(&own.name)).collect();
+    if let Some(from) = select.from.first_mut() {
+        from.relation = TableFactor::Derived {
+            lateral: false,
+            subquery: definition,
+            alias: Some(named(&view.name)),
+            sample: None,
+        };
+    }
+    match outer {
+        ast::Statement::Query(query) => Ok(*query),
+        _ => Err(broken()),
+    }
+}
