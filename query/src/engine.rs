@@ -19,6 +19,7 @@ use taospg_storage::{Storage, StorageOptions, VnodeId};
 use tokio::sync::{RwLock, watch};
 use tokio::task::JoinHandle;
 
+use crate::notify::Channels;
 use crate::plan::Planner;
 use crate::session::{TransactionStatus, startup_settings};
 use crate::settings::Settings;
@@ -156,6 +157,7 @@ pub struct Engine {
     closing: watch::Sender<bool>,
     retention: Mutex<Option<JoinHandle<()>>>,
     started: SystemTime,
+    channels: Channels,
 }
 
 impl Engine {
@@ -182,6 +184,7 @@ impl Engine {
         let storage = Storage::open(storage, io)?;
         let planner = Planner::new(&options)?;
         let engine = Arc::new(Engine {
+            channels: Channels::default(),
             options,
             catalog,
             storage,
@@ -285,6 +288,10 @@ impl Engine {
 
     pub(crate) fn definitions(&self) -> &RwLock<()> {
         &self.definitions
+    }
+
+    pub(crate) fn channels(&self) -> &Channels {
+        &self.channels
     }
 
     pub(crate) fn drops(&self) -> u64 {

@@ -17,6 +17,7 @@ mod error;
 mod functions;
 pub mod ingest;
 mod modify;
+pub mod notify;
 mod outcome;
 pub mod pg_type;
 mod plan;

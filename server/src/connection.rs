@@ -13,6 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use taospg_query::notify::Mailbox;
 use taospg_query::{ErrorKind, Outcome, Parameter, Prepared, QueryError, Session, TransactionStatus};
 use tokio::time::Instant;
 
@@ -46,6 +47,7 @@ pub struct Connection {
     defects: Arc<Defects>,
     /// Leaves the list of sessions that can be canceled when the connection ends.
     _registration: Registration,
+    mailbox: Arc<Mailbox>,
 }
 
 /// What the connection does while it waits for the client.
@@ -66,6 +68,7 @@ impl Connection {
         defects: Arc<Defects>,
     ) -> Connection {
         Connection {
+            mailbox: session.mailbox(),
             wire,
             session,
             interrupts: Interrupts {
@@ -143,6 +146,12 @@ impl Connection {
                         biased;
                         filled = self.wire.fill() => filled?,
                         () = self.interrupts.shutdown.reached(Stage::Stopping) => return Err(Failure::admin_shutdown()),
+                        // Not before answers that wait for their writes.
+                        () = self.mailbox.arrived(), if self.held_from.is_none() => {
+                            self.notifications();
+                            self.wire.send().await?;
+                            continue;
+                        }
                     }
                     // A request to cancel is meant for what ran when it was sent.
                     self.interrupts.cancel.clear();
@@ -397,8 +406,16 @@ impl Connection {
         }
     }
 
-    /// Changed settings, then ReadyForQuery.
+    /// What others have told this session.
+    fn notifications(&mut self) {
+        for told in self.session.take_notifications() {
+            self.wire.output.notification(&told);
+        }
+    }
+
+    /// Notifications, changed settings, then ReadyForQuery.
     fn ready(&mut self) {
+        self.notifications();
         self.notices();
         for (name, value) in self.session.take_parameter_reports() {
             self.wire.output.parameter_status(name, value);

@@ -6,8 +6,9 @@ use bytes::BytesMut;
 use pgwire::messages::Message;
 use pgwire::messages::copy::{CopyInResponse, CopyOutResponse};
 use pgwire::messages::data::{FieldDescription, ParameterDescription, RowDescription};
-use pgwire::messages::response::{ErrorResponse, NoticeResponse};
+use pgwire::messages::response::{ErrorResponse, NoticeResponse, NotificationResponse};
 use pgwire::messages::startup::ParameterStatus;
+use taospg_query::notify::Notification;
 use taospg_query::{ErrorKind, Format, Notice, QueryError, ResultField, TransactionStatus};
 
 use crate::encode::{format_of, type_size};
@@ -187,6 +188,11 @@ impl Output {
         let mut fields = severity_and_code("FATAL", code);
         fields.push((b'M', without_zero(message)));
         self.message(&ErrorResponse::new(fields));
+    }
+
+    pub fn notification(&mut self, told: &Notification) {
+        let (channel, payload) = (without_zero(told.channel.clone()), without_zero(told.payload.clone()));
+        self.message(&NotificationResponse::new(told.process_id, channel, payload));
     }
 
     pub fn notice(&mut self, notice: Notice) {

@@ -18,6 +18,7 @@ use crate::{ErrorKind, QueryError, Session};
 mod alter;
 mod database;
 mod table;
+mod table_as;
 mod view;
 
 pub(crate) use view::refuse_view;
@@ -30,6 +31,14 @@ pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<
         Command::DropDatabase { if_exists, name, force } => database::drop(session, *if_exists, name, *force).await,
         Command::Use(name) => database::use_database(session, name),
         Command::CreateTable(create) => table::create(session, create),
+        Command::CreateTableAs(create) => table_as::create(session, create).await,
+        Command::Extension(name) => {
+            session.tell(
+                "42710",
+                format!("extension \"{name}\" is not needed: time_bucket, first and last are here"),
+            );
+            Ok("CREATE EXTENSION".into())
+        }
         Command::CreateChildren(children) => table::create_children(session, children).await,
         Command::AlterTable(change) => alter::alter(session, change).await,
         Command::DropTables {

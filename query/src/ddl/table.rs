@@ -332,7 +332,7 @@ fn read_children(session: &Session, found: &Found) -> Vec<u32> {
     oids.filter(|oid| read.contains(oid)).collect()
 }
 
-async fn drop_one(session: &mut Session, found: &Found) -> Result<(), QueryError> {
+pub(super) async fn drop_one(session: &mut Session, found: &Found) -> Result<(), QueryError> {
     let engine = session.engine().clone();
     let family = FamilyId(found.table().oid);
     let mut changes: BTreeMap<VnodeId, Vec<Change>> = BTreeMap::new();

@@ -20,9 +20,7 @@ pub fn translate(error: DataFusionError) -> QueryError {
                 .with_detail(first_line(&problem))
                 .with_hint("narrow the query, or raise query_memory_bytes")
         }
-        DataFusionError::NotImplemented(problem) => {
-            QueryError::new(ErrorKind::FeatureNotSupported, lower(&first_line(&problem)))
-        }
+        DataFusionError::NotImplemented(problem) => unsupported(&problem),
         DataFusionError::Plan(problem) | DataFusionError::Configuration(problem) => planning(&problem),
         DataFusionError::Execution(problem) => execution(&problem),
         DataFusionError::SQL(error, _) => {
@@ -215,6 +213,21 @@ fn schema(error: &SchemaError) -> QueryError {
             format!("column reference \"{name}\" is ambiguous"),
         ),
     }
+}
+
+fn unsupported(problem: &str) -> QueryError {
+    if problem.contains("OuterReferenceColumn") {
+        let message = "this subquery cannot refer to the query around it";
+        return QueryError::new(ErrorKind::FeatureNotSupported, message)
+            .with_hint("write it as a join, a window function or DISTINCT ON");
+    }
+    // What a debugging print of a tree looks like is nobody's business.
+    let line = first_line(problem);
+    let shown = line.split(['{', '(']).next().unwrap_or_default().trim();
+    QueryError::new(
+        ErrorKind::FeatureNotSupported,
+        lower(if line.contains("Span(") { shown } else { &line }),
+    )
 }
 
 fn planning(problem: &str) -> QueryError {

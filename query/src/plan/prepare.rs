@@ -50,7 +50,7 @@ pub async fn prepare(
         Err(error) => return Err(located(error, statement)),
     };
     let fields = match explain {
-        Some(_) => explain::fields(),
+        Some(kind) => explain::fields(kind),
         None => result_fields(&planned.plan),
     };
     let kept = Kept {

@@ -178,6 +178,7 @@ pub struct Names<'a> {
     tables: HashMap<TableReference, Arc<dyn TableSource>>,
     missing: HashMap<TableReference, QueryError>,
     session_functions: SessionFunctions,
+    pg_notify: Arc<ScalarUDF>,
     expr_planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
@@ -198,6 +199,7 @@ impl<'a> Names<'a> {
             tables.insert(reference.clone(), provider_as_source(Arc::new(table)));
         }
         let session_functions = SessionFunctions::new(session.engine(), &relations.info);
+        let pg_notify = Arc::new(crate::notify::pg_notify(session.noted().clone()));
         let mut expr_planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(super::operators::PgOperators)];
         expr_planners.extend(state.expr_planners().iter().cloned());
         Names {
@@ -205,6 +207,7 @@ impl<'a> Names<'a> {
             tables,
             missing: relations.missing.clone(),
             session_functions,
+            pg_notify,
             expr_planners,
         }
     }
@@ -282,6 +285,9 @@ impl ContextProvider for Names<'_> {
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let name = bare(name);
+        if name == "pg_notify" {
+            return Some(self.pg_notify.clone());
+        }
         let function = self.session_functions.get(name);
         function.or_else(|| self.state.scalar_functions().get(name).cloned())
     }

@@ -40,6 +40,7 @@ impl Session {
                 let settings = SavedSettings {
                     effective: self.settings.clone(),
                     kept: self.kept_settings.clone(),
+                    notes: self.notes.count(),
                 };
                 self.transaction.savepoint(name.clone(), settings)?;
                 Ok("SAVEPOINT".to_string())
@@ -49,6 +50,7 @@ impl Session {
                 let saved = self.transaction.rollback_to(name)?;
                 self.accumulator.clear();
                 self.cursors.roll_back_to(self.transaction.savepoints());
+                self.notes.truncate(saved.notes);
                 self.settings = saved.effective;
                 self.kept_settings = saved.kept;
                 Ok("ROLLBACK".to_string())
@@ -111,6 +113,7 @@ impl Session {
                 Ok(()) => {
                     self.transaction = Transaction::implicit();
                     self.cursors.commit();
+                    self.tell_others();
                     self.settings = self.kept_settings.clone();
                 }
                 Err(error) => {
@@ -144,6 +147,7 @@ impl Session {
     pub(super) fn roll_back(&mut self) {
         self.accumulator.clear();
         self.cursors.roll_back();
+        self.notes.truncate(0);
         let ended = std::mem::replace(&mut self.transaction, Transaction::implicit());
         if let Some(before) = ended.settings_before {
             self.kept_settings = before;

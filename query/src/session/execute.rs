@@ -65,7 +65,10 @@ impl Session {
                 Box::pin(self.execute_prepare(name, types, statement)).await?
             }
             (Command::Deallocate(name), _) => self.deallocate(name.as_deref())?,
-            (Command::Notification(tag), _) => (*tag).to_string(),
+            (Command::Notification(tag, note), _) => {
+                self.notes.note(note.clone())?;
+                (*tag).to_string()
+            }
             (Command::Role(command), _) => {
                 let done = Box::pin(crate::access::roles::execute(self, command)).await?;
                 ddl::tell_immediate(self, &done);
@@ -186,6 +189,7 @@ impl Session {
                 self.kept_settings.reset_all();
                 self.forget_statements();
                 self.cursors.close_all();
+                self.notes.unlisten_all(self.engine.channels());
                 Ok("DISCARD ALL".into())
             }
             Discard::Plans => Ok("DISCARD PLANS".into()),
@@ -299,6 +303,7 @@ fn writes(command: &Command) -> Option<&'static str> {
         Command::CreateTable(_) | Command::CreateChildren(_) => Some("CREATE TABLE"),
         Command::AlterTable(_) => Some("ALTER TABLE"),
         Command::DropTables { .. } => Some("DROP TABLE"),
+        Command::CreateTableAs(_) => Some("CREATE TABLE AS"),
         Command::CreateView(_) => Some("CREATE VIEW"),
         Command::DropViews { .. } => Some("DROP VIEW"),
         Command::Comment { .. } => Some("COMMENT"),
@@ -318,6 +323,7 @@ fn audited(command: &Command) -> Option<&'static str> {
         | Command::CreateChildren(_)
         | Command::AlterTable(_)
         | Command::DropTables { .. }
+        | Command::CreateTableAs(_)
         | Command::CreateView(_)
         | Command::DropViews { .. }
         | Command::Truncate(_)

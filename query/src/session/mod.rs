@@ -24,6 +24,7 @@ use crate::engine::{ConnectRequest, Engine, SessionEntry};
 use crate::ingest::accumulator::Accumulator;
 use crate::ingest::insert::PreparedInsert;
 use crate::modify::PreparedModification;
+use crate::notify::{Mailbox, Note, Notes, Notification};
 use crate::plan::PreparedQuery;
 use crate::settings::Settings;
 use crate::statement::{self, Command, SetScope};
@@ -122,6 +123,7 @@ pub struct Session {
     named: HashMap<String, Prepared>,
     shared: Arc<SharedSettings>,
     cursors: cursor::Cursors,
+    notes: Notes,
 }
 
 /// The settings as SQL functions see them, which are planned once and called by later executions too.
@@ -199,6 +201,7 @@ impl Session {
             named: HashMap::new(),
             shared: Arc::new(SharedSettings::new(settings)),
             cursors: cursor::Cursors::default(),
+            notes: Notes::default(),
         }
     }
 
@@ -257,6 +260,7 @@ impl Session {
             Ok(()) => {
                 self.transaction = Transaction::implicit();
                 self.cursors.commit();
+                self.tell_others();
             }
             Err(_) => self.roll_back(),
         }
@@ -295,6 +299,26 @@ impl Session {
 
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
+    }
+
+    /// Where notifications for the client arrive.
+    pub fn mailbox(&self) -> Arc<Mailbox> {
+        self.notes.mailbox.clone()
+    }
+
+    /// What has been told to the client; nothing while a transaction is open.
+    pub fn take_notifications(&mut self) -> Vec<Arc<Notification>> {
+        if self.transaction.in_block() {
+            return Vec::new();
+        }
+        let (notifications, lost) = self.notes.mailbox.take();
+        if lost > 0 {
+            self.warn(
+                "54000",
+                format!("{lost} notifications were lost, because too many were waiting"),
+            );
+        }
+        notifications
     }
 
     /// `statement_timeout`, if set.
@@ -462,6 +486,7 @@ impl PlanBody {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.notes.unlisten_all(self.engine.channels());
         self.engine.disconnect(&self.entry);
     }
 }
@@ -597,6 +622,19 @@ impl Session {
 
     pub(crate) fn in_block(&self) -> bool {
         self.transaction.in_block()
+    }
+
+    /// What `pg_notify` adds to.
+    pub(crate) fn noted(&self) -> &Arc<Mutex<Vec<Note>>> {
+        &self.notes.noted
+    }
+
+    /// The transaction has committed.
+    fn tell_others(&mut self) {
+        if self.notes.count() > 0 {
+            let (database_oid, process_id) = (self.database_oid, self.entry.process_id);
+            self.notes.commit(self.engine.channels(), database_oid, process_id);
+        }
     }
 
     /// Forgets what this transaction holds for a family, or for one series of it, that it has dropped itself.

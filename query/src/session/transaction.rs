@@ -64,11 +64,13 @@ struct Savepoint {
     settings: SavedSettings,
 }
 
-/// The effective settings, and those that COMMIT keeps (without SET LOCAL).
+/// What ROLLBACK TO puts back in the session: the effective settings, those that COMMIT keeps (without SET LOCAL), and how much was noted for
+/// other sessions.
 #[derive(Clone)]
 pub(super) struct SavedSettings {
     pub effective: Settings,
     pub kept: Settings,
+    pub notes: usize,
 }
 
 impl Transaction {
@@ -268,6 +270,7 @@ mod tests {
         SavedSettings {
             effective: Settings::default(),
             kept: Settings::default(),
+            notes: 0,
         }
     }
 

@@ -27,6 +27,16 @@ const AFTER_DEFAULT: &[&str] = &[
 ];
 
 /// A column or tag as it was written.
+/// CREATE TABLE … AS and SELECT … INTO.
+#[derive(Debug)]
+pub(crate) struct CreateTableAs {
+    pub if_not_exists: bool,
+    pub name: TableName,
+    /// Its text.
+    pub query: String,
+    pub with_data: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct ColumnDefinition {
     pub name: String,
@@ -88,9 +98,7 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         return parse_children(cursor, if_not_exists, name);
     }
     if cursor.at_word("as") {
-        return Err(cursor
-            .unsupported("CREATE TABLE AS")
-            .with_hint("create the table, then INSERT INTO … SELECT"));
+        return parse_from_query(cursor, if_not_exists, name);
     }
     if cursor.at_word("partition") || cursor.at_word("of") {
         return Err(cursor
@@ -409,6 +417,30 @@ fn parse_storage_parameters(
         Ok(())
     })?;
     Ok(())
+}
+
+/// AS query [WITH [NO] DATA]
+fn parse_from_query(cursor: &mut Cursor<'_>, if_not_exists: bool, name: TableName) -> Result<Command, QueryError> {
+    cursor.expect(&["as"])?;
+    let (text, start) = (cursor.text(), cursor.byte());
+    let mut end = text.len();
+    let mut with_data = true;
+    while !cursor.at_end() {
+        let byte = cursor.byte();
+        if cursor.take(&["with", "data"]) {
+            end = byte;
+        } else if cursor.take(&["with", "no", "data"]) {
+            (end, with_data) = (byte, false);
+        } else {
+            cursor.next();
+        }
+    }
+    Ok(Command::CreateTableAs(CreateTableAs {
+        if_not_exists,
+        name,
+        query: text[start..end].trim().to_string(),
+        with_data,
+    }))
 }
 
 /// `d1 USING st TAGS (…) [IF NOT EXISTS] d2 USING st TAGS (…) …`, with commas between or not.

@@ -13,12 +13,13 @@
 
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use crate::ingest::insert::{self, InsertStatement};
+use crate::notify::Note;
 use crate::{ErrorKind, QueryError};
 
 mod alter;
@@ -37,7 +38,7 @@ mod types;
 mod view;
 
 pub(crate) use alter::{AlterTable, AlterTableStep};
-pub(crate) use create::{ColumnDefinition, CreateChild, CreateTable};
+pub(crate) use create::{ColumnDefinition, CreateChild, CreateTable, CreateTableAs};
 use cursor::Cursor;
 pub(crate) use cursor::SourceExpr;
 pub(crate) use cursor::syntax_error;
@@ -113,6 +114,9 @@ pub(crate) enum Command {
     Use(String),
     CreateTable(Box<CreateTable>),
     CreateChildren(Vec<CreateChild>),
+    CreateTableAs(CreateTableAs),
+    /// CREATE EXTENSION of one whose functions are here anyway; its name.
+    Extension(String),
     AlterTable(AlterTable),
     DropTables {
         if_exists: bool,
@@ -149,8 +153,8 @@ pub(crate) enum Command {
         arguments: Vec<SourceExpr>,
     },
     Deallocate(Option<String>),
-    /// LISTEN, UNLISTEN and NOTIFY: accepted so that pools work, and nothing is ever sent. Holds the command tag.
-    Notification(&'static str),
+    /// LISTEN, UNLISTEN and NOTIFY, with the command tag.
+    Notification(&'static str, Note),
     Maintenance(Maintenance),
     /// Roles and rights.
     Role(RoleCommand),
@@ -370,7 +374,40 @@ fn parse_query(text: &str) -> Result<Command, QueryError> {
         let statement = parse_with_sqlparser(&format!("SELECT * FROM{rest}"))?;
         return Ok(Command::Query(Box::new(statement)));
     }
-    Ok(Command::Query(Box::new(parse_with_sqlparser(text)?)))
+    let mut statement = parse_with_sqlparser(text)?;
+    if let ast::Statement::Query(query) = &mut statement
+        && let ast::SetExpr::Select(select) = &mut *query.body
+        && let Some(into) = select.into.take()
+    {
+        return select_into(&into, statement);
+    }
+    Ok(Command::Query(Box::new(statement)))
+}
+
+/// SELECT … INTO is CREATE TABLE … AS.
+fn select_into(into: &ast::SelectInto, statement: ast::Statement) -> Result<Command, QueryError> {
+    let location = into.name.span().start;
+    if into.temporary || into.unlogged {
+        let message = "a temporary or unlogged table is not supported";
+        let error = QueryError::new(ErrorKind::FeatureNotSupported, message).with_location(location);
+        return Err(error.with_hint("CREATE TABLE makes a durable one"));
+    }
+    let folded = |ident: &ast::Ident| match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_ascii_lowercase(),
+    };
+    let mut parts = into.name.0.iter().rev().filter_map(|part| part.as_ident()).map(folded);
+    Ok(Command::CreateTableAs(CreateTableAs {
+        if_not_exists: false,
+        name: TableName {
+            name: parts.next().unwrap_or_default(),
+            schema: parts.next(),
+            database: parts.next(),
+            place: Place::Location(location),
+        },
+        query: statement.to_string(),
+        with_data: true,
+    }))
 }
 
 fn parse_data_change(text: &str) -> Result<Command, QueryError> {
@@ -406,9 +443,21 @@ fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         "schema" => Err(cursor
             .unsupported("CREATE SCHEMA")
             .with_hint("CREATE DATABASE makes a namespace")),
-        "function" | "procedure" | "trigger" | "type" | "domain" | "sequence" | "extension" | "stream" | "topic"
-        | "aggregate" | "operator" | "cast" | "rule" | "policy" | "publication" | "subscription" | "server"
-        | "foreign" | "collation" | "language" | "tablespace" | "event" | "statistics" | "dnode" | "mnode" => {
+        "extension" => {
+            cursor.next();
+            cursor.take(&["if", "not", "exists"]);
+            if !cursor.at_word("timescaledb") {
+                return Err(cursor.unsupported("this extension"));
+            }
+            let name = cursor.name()?;
+            while !cursor.at_end() {
+                cursor.next();
+            }
+            Ok(Command::Extension(name))
+        }
+        "function" | "procedure" | "trigger" | "type" | "domain" | "sequence" | "stream" | "topic" | "aggregate"
+        | "operator" | "cast" | "rule" | "policy" | "publication" | "subscription" | "server" | "foreign"
+        | "collation" | "language" | "tablespace" | "event" | "statistics" | "dnode" | "mnode" => {
             let what = format!("CREATE {}", cursor.peek().value.to_ascii_uppercase());
             Err(cursor.unsupported(&what))
         }
@@ -540,22 +589,21 @@ fn parse_prepared(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
 
 fn parse_notification(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     match &*cursor.next().value {
-        "listen" => {
-            cursor.name()?;
-            Ok(Command::Notification("LISTEN"))
-        }
+        "listen" => Ok(Command::Notification("LISTEN", Note::Listen(cursor.name()?))),
         "unlisten" => {
-            if !cursor.take_symbol("*") {
-                cursor.name()?;
-            }
-            Ok(Command::Notification("UNLISTEN"))
+            let channel = match cursor.take_symbol("*") {
+                true => None,
+                false => Some(cursor.name()?),
+            };
+            Ok(Command::Notification("UNLISTEN", Note::Unlisten(channel)))
         }
         _ => {
-            cursor.name()?;
-            if cursor.take_symbol(",") {
-                cursor.string()?;
-            }
-            Ok(Command::Notification("NOTIFY"))
+            let channel = cursor.name()?;
+            let payload = match cursor.take_symbol(",") {
+                true => cursor.string()?,
+                false => String::new(),
+            };
+            Ok(Command::Notification("NOTIFY", Note::Notify { channel, payload }))
         }
     }
 }
