@@ -71,6 +71,7 @@ const SETUP: &str = "
     CREATE TABLE plain (ts timestamptz PRIMARY KEY, v int);
     INSERT INTO plain VALUES ('2026-01-01', 1);
     CREATE TABLE sink (ts timestamptz PRIMARY KEY, v int);
+    CREATE VIEW seen AS SELECT ts, v, location FROM meters; CREATE VIEW seen_again AS SELECT max(v) AS v FROM seen;
     CREATE ROLE owner SUPERUSER;
     CREATE ROLE reader; CREATE ROLE writer; CREATE ROLE editor; CREATE ROLE blind; CREATE ROLE of_one; CREATE ROLE of_plain;
     CREATE ROLE member IN ROLE reader; CREATE ROLE all_reader IN ROLE pg_read_all_data;
@@ -140,6 +141,11 @@ const SPECIAL_STATEMENTS: &[(&str, &str, &str)] = &[
         "r",
     ),
     ("meters", "SELECT DISTINCT location FROM meters", "r"),
+    // A view has no rights of its own: who reads it needs those on what it reads.
+    ("meters", "SELECT count(*) FROM seen", "r"),
+    ("meters", "SELECT (SELECT v FROM seen_again)", "r"),
+    ("meters", "INSERT INTO sink SELECT ts, v FROM seen", "r"),
+    ("meters", "WITH seen AS (SELECT 1 AS v) SELECT v FROM seen", ""),
     ("meters", "UPDATE meters SET location = 'x' WHERE tbname = 'd1'", "wr"),
     ("d1", "SHOW TAGS FROM d1", "r"),
     ("d1", "SHOW CREATE TABLE d1", "r"),
@@ -306,6 +312,9 @@ async fn definitions_and_the_server_are_for_owners_and_superusers() {
         "DROP TABLE meters",
         "DROP TABLE d1",
         "DROP TABLE plain",
+        "CREATE VIEW x AS SELECT 1 AS v",
+        "CREATE OR REPLACE VIEW seen AS SELECT ts, v, location FROM meters",
+        "DROP VIEW seen_again",
         "COMMENT ON TABLE meters IS 'x'",
         "CREATE DATABASE x",
         "DROP DATABASE postgres",

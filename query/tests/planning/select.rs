@@ -275,6 +275,25 @@ async fn explain_shows_what_is_taken() {
 }
 
 #[tokio::test]
+async fn explain_shows_plans_as_json() {
+    let mut server = meters().await;
+    let shown = server.rows("EXPLAIN (FORMAT JSON) SELECT 1 AS one").await.join("\n");
+    let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+    assert_eq!(
+        lines.join(" "),
+        r#"[ { "Plan": { "Details": "expr=[1 as one]", "Node Type": "ProjectionExec", "Parallel Aware": false, "Plans": [ { "Node Type": "PlaceholderRowExec", "Parallel Aware": false } ] } } ]"#
+    );
+    let analyzed = server
+        .rows("EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM meters")
+        .await
+        .join("\n");
+    assert!(
+        analyzed.contains("\"Actual Rows\"") && analyzed.contains("\"Execution Time\""),
+        "{analyzed}"
+    );
+}
+
+#[tokio::test]
 async fn parameters_take_the_type_of_their_place() {
     let mut server = meters().await;
     for (sql, values, types, expected) in [
