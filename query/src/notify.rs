@@ -79,11 +79,14 @@ impl Mailbox {
     }
 }
 
+/// A channel of a database, by the database's OID.
+type Channel = (u32, String);
+
 /// Who listens to what, of all sessions.
 #[derive(Default)]
 pub(crate) struct Channels {
-    /// By database and channel. A list has each session once.
-    listeners: Mutex<HashMap<(u32, String), Vec<Weak<Mailbox>>>>,
+    /// A list has each session once.
+    listeners: Mutex<HashMap<Channel, Vec<Weak<Mailbox>>>>,
 }
 
 impl Channels {
@@ -132,7 +135,7 @@ pub(crate) enum Note {
 #[derive(Default)]
 pub(crate) struct Notes {
     pub mailbox: Arc<Mailbox>,
-    listening: HashSet<(u32, String)>,
+    listening: HashSet<Channel>,
     /// Shared with `pg_notify` in the session's queries.
     pub noted: Arc<Mutex<Vec<Note>>>,
 }
