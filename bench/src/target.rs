@@ -105,7 +105,13 @@ impl Target {
             directory,
             process,
         };
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        // The port is open before the server takes anybody in.
+        let is_ready = || {
+            Command::new(programs.join("pg_isready"))
+                .args(["--quiet", "--host=127.0.0.1", &format!("--port={port}")])
+                .status()
+        };
+        while !is_ready()?.success() {
             std::thread::yield_now();
         }
         Ok(Some(target))
