@@ -352,9 +352,7 @@ impl PreparedModification {
             true => {
                 plan::matching_tables(
                     session,
-                    table,
-                    found.database.options.precision,
-                    found.child(),
+                    found,
                     self.selection.as_ref(),
                     assignments,
                     &self.parameter_types,

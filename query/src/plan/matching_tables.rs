@@ -18,25 +18,24 @@ use taospg_catalog::{CHUNK_ROWS, ChildRef, Children, Precision, Table};
 
 use super::context::QueryContext;
 use super::{errors, parameters, prepare, tags};
+use crate::ddl::Found;
 use crate::{ErrorKind, Parameter, QueryError, Session};
 
 /// The table of names and tags. No user can name it by accident: conditions name columns only.
 const TABLES: &str = "tables";
 const SLOT: &str = "\u{1}slot";
 
-/// Slots of the tables that match, and for each of `values` an array of the same length: the expression cast to the type of its tag.
-/// `selection` and `values` name only `tbname` and tags.
-#[allow(clippy::too_many_arguments)]
+/// Slots of the tables that match among those that were `found`, and for each of `values` an array of the same length: the expression cast to
+/// the type of its tag. `selection` and `values` name only `tbname` and tags.
 pub async fn matching_tables(
     session: &Session,
-    table: &Arc<Table>,
-    precision: Precision,
-    child: Option<ChildRef>,
+    found: &Found,
     selection: Option<&ast::Expr>,
     values: &[(String, ast::Expr)],
     parameter_types: &[u32],
     given: &[Parameter],
 ) -> Result<(Vec<u32>, Vec<ArrayRef>), QueryError> {
+    let (table, precision) = (found.table(), found.database.options.precision);
     let types: Vec<DataType> = values
         .iter()
         .filter_map(|(name, _)| table.tags.iter().find(|tag| tag.name == *name))
@@ -50,7 +49,7 @@ pub async fn matching_tables(
     let context = Arc::new(QueryContext::new(session, [].into_iter()));
     let state = session.engine().planner().state(zone, context);
     let scope = SessionContext::new_with_state(with_own_catalog(state)?);
-    let batch = columns_of(table, &children, precision, child)?;
+    let batch = columns_of(table, &children, precision, found.child())?;
     scope.register_batch(TABLES, batch).map_err(errors::translate)?;
     let mut statement = select(selection, values)?;
     crate::system::rewrite(&mut statement)?;
