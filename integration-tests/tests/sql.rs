@@ -1,5 +1,6 @@
 //! Runs every script under `sql/` over the wire, twice: as written, and with a CHECKPOINT after every statement, so that answers come from
-//! files instead of memory. A script has a server's database to itself.
+//! files instead of memory, and every query asked three times, so that it comes to a plan that was kept. A script has a server's database to
+//! itself.
 //!
 //! An error is expected as `SQLSTATE: message`, with its detail and hint below it.
 //!
@@ -42,6 +43,9 @@ impl Display for Failure {
     }
 }
 
+/// A plan is kept when its query comes again, and serves the query after that.
+const TIMES_TO_A_KEPT_PLAN: usize = 3;
+
 struct Connection {
     client: Client,
     /// Makes the checkpoints: the script may act as a role that must not.
@@ -65,12 +69,8 @@ impl Connection {
     }
 }
 
-#[async_trait::async_trait]
-impl AsyncDB for Connection {
-    type Error = Failure;
-    type ColumnType = DefaultColumnType;
-
-    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
+impl Connection {
+    async fn ask(&self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
         let mut rows = Vec::new();
         let mut columns = None;
         let mut count = 0;
@@ -84,9 +84,6 @@ impl AsyncDB for Connection {
                 _ => {}
             }
         }
-        if let Some(second) = &self.second {
-            second.simple_query("CHECKPOINT").await?;
-        }
         Ok(match columns {
             Some(columns) => DBOutput::Rows {
                 types: vec![DefaultColumnType::Any; columns],
@@ -94,6 +91,31 @@ impl AsyncDB for Connection {
             },
             None => DBOutput::StatementComplete(count),
         })
+    }
+}
+
+#[async_trait::async_trait]
+impl AsyncDB for Connection {
+    type Error = Failure;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
+        let asks = sql.split_ascii_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("select"));
+        let repeats = match self.second.is_some() && asks {
+            true => TIMES_TO_A_KEPT_PLAN - 1,
+            false => 0,
+        };
+        let mut answer = self.ask(sql).await?;
+        for _ in 0..repeats {
+            // SELECT … INTO makes its table once.
+            if let DBOutput::Rows { .. } = answer {
+                answer = self.ask(sql).await?;
+            }
+        }
+        if let Some(second) = &self.second {
+            second.simple_query("CHECKPOINT").await?;
+        }
+        Ok(answer)
     }
 
     async fn shutdown(&mut self) {}

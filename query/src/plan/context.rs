@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{ParamValues, Result as DfResult};
+use datafusion::logical_expr::Expr;
 use parking_lot::Mutex;
 use taospg_catalog::{Catalog, Database};
 use taospg_storage::{Change, StorageError, VnodeId, VnodeView};
@@ -16,6 +19,8 @@ pub struct QueryContext {
     engine: Arc<Engine>,
     /// The transaction's `now()`: nanoseconds since 1970.
     pub now_ns: i64,
+    /// Of the statement's parameters, where its plan still has them.
+    values: Option<ParamValues>,
     /// Uncommitted changes of the transaction, for the vnodes that have any.
     held: HashMap<u32, Vec<Change>>,
     /// Each vnode is viewed once, so that every scan of one query sees the same rows.
@@ -35,9 +40,46 @@ impl QueryContext {
         QueryContext {
             engine: session.engine().clone(),
             now_ns: session.transaction_time_ns(),
+            values: None,
             held,
             views: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// With values for the parameters that the plan has.
+    pub fn with_values(self, values: ParamValues) -> QueryContext {
+        QueryContext {
+            values: Some(values),
+            ..self
+        }
+    }
+
+    /// The same engine, and nothing of an execution: what a kept plan may hold on to.
+    pub fn emptied(&self) -> QueryContext {
+        QueryContext {
+            engine: self.engine.clone(),
+            now_ns: 0,
+            values: None,
+            held: HashMap::new(),
+            views: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The expression with this execution's values in place of parameters.
+    pub fn valued(&self, expr: &Expr) -> DfResult<Expr> {
+        let Some(values) = &self.values else {
+            return Ok(expr.clone());
+        };
+        let valued = expr.clone().transform(|node| {
+            Ok(match node {
+                Expr::Placeholder(placeholder) => {
+                    let value = values.get_placeholders_with_values(&placeholder.id)?;
+                    Transformed::yes(Expr::Literal(value.value, value.metadata))
+                }
+                other => Transformed::no(other),
+            })
+        })?;
+        Ok(valued.data)
     }
 
     pub fn catalog(&self) -> &Catalog {

@@ -45,6 +45,7 @@ mod sort;
 mod sums;
 mod table;
 mod tags;
+mod template;
 mod types;
 mod views;
 mod yielding;
@@ -77,6 +78,11 @@ impl PreparedQuery {
     /// Starts the query; the row set's stream owns all it needs.
     pub async fn execute(&self, session: &Session, parameters: &[Parameter]) -> Result<RowSet, QueryError> {
         prepare::execute(self, session, parameters).await
+    }
+
+    /// Whether its plan serves later executions too.
+    pub fn can_be_kept(&self) -> bool {
+        self.kept.can_be_kept()
     }
 
     /// The analyzed plan, and the databases whose tables it names.

@@ -147,6 +147,15 @@ fn arrays(plan: &LogicalPlan, found: &mut HashMap<String, u32>) {
     });
 }
 
+/// Whether each value has just the type that plans take its parameter for.
+pub fn have_types(values: &ParamValues, oids: &[u32]) -> bool {
+    let ParamValues::List(values) = values else {
+        return false;
+    };
+    let mut pairs = values.iter().zip(oids);
+    pairs.all(|(value, oid)| pg_type::arrow_type(*oid).is_some_and(|data_type| data_type == value.value.data_type()))
+}
+
 /// The values of one execution.
 pub fn values(oids: &[u32], parameters: &[Parameter], zone: chrono_tz::Tz) -> Result<ParamValues, QueryError> {
     if parameters.len() != oids.len() {

@@ -97,6 +97,11 @@ fn template(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
     let options = config.options_mut();
     options.execution.time_zone = Some(zone.name().to_string());
     options.sql_parser.map_string_types_to_utf8view = true;
+    // Scans take none of them, and a plan that is kept must not hand a bound on to its next execution.
+    options.optimizer.enable_dynamic_filter_pushdown = false;
+    options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+    options.optimizer.enable_join_dynamic_filter_pushdown = false;
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchema, ParamValues};
+use datafusion::common::{DFSchema, ParamValues, Result as DfResult};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
@@ -13,12 +13,14 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, visit_expressions};
 use futures::TryStreamExt;
+use parking_lot::Mutex;
 use taospg_catalog::{Database, Privileges};
 
 use super::context::QueryContext;
 use super::names::shown;
 use super::resolve::{Names, Relations};
 use super::table::{SeriesTable, Source};
+use super::template::{self, Template};
 use super::{PreparedQuery, errors, explain, object_names, parameters, resolve, rewrite, views};
 use crate::access::Thing;
 use crate::pg_type;
@@ -31,9 +33,23 @@ pub struct Kept {
     databases: Vec<Arc<Database>>,
     reads: Vec<TableRead>,
     explain: Option<explain::Kind>,
+    template: Mutex<Reuse>,
+}
+
+/// Whether the physical plan is kept.
+#[derive(Clone)]
+enum Reuse {
+    Untried,
+    Kept(Template),
+    /// It has to be made each time.
+    Never,
 }
 
 impl Kept {
+    pub fn can_be_kept(&self) -> bool {
+        self.explain.is_none() && template::can_be_kept(&self.plan)
+    }
+
     pub fn parts(&self) -> (LogicalPlan, Vec<Arc<Database>>) {
         (self.plan.clone(), self.databases.clone())
     }
@@ -58,6 +74,7 @@ pub async fn prepare(
         plan: planned.plan,
         databases: planned.databases,
         explain,
+        template: Mutex::new(Reuse::Untried),
     };
     Ok(PreparedQuery {
         parameter_types: planned.parameter_types.into(),
@@ -349,9 +366,17 @@ pub async fn execute(
     }
     let zone = session.settings().time_zone;
     let values = parameters::values(&prepared.parameter_types, parameters, zone)?;
-    let context = Arc::new(QueryContext::new(session, kept.databases.iter()));
-    let state = session.engine().planner().state(zone, context);
-    let physical = physical(&state, kept.plan.clone(), values, !prepared.parameter_types.is_empty()).await?;
+    let context = QueryContext::new(session, kept.databases.iter()).with_values(values.clone());
+    let context = Arc::new(context);
+    let state = session.engine().planner().state(zone, context.clone());
+    let reused = match kept.explain {
+        None => reused(prepared, &values, &context, &state).await.map_err(errors::translate)?,
+        Some(_) => None,
+    };
+    let physical = match reused {
+        Some(plan) => plan,
+        None => physical(&state, kept.plan.clone(), values, !prepared.parameter_types.is_empty()).await?,
+    };
     let stream = match kept.explain {
         Some(kind) => explain::run(kind, physical, &state).await?,
         None => run(physical, &state)?,
@@ -362,6 +387,41 @@ pub async fn execute(
         stream,
         tag: if kept.explain.is_some() { "EXPLAIN" } else { "SELECT" },
     })
+}
+
+/// The kept plan bound to this execution; `None` when there can be none. Made here at the first execution, and when the old one does not fit.
+async fn reused(
+    prepared: &PreparedQuery,
+    values: &ParamValues,
+    context: &Arc<QueryContext>,
+    state: &SessionState,
+) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
+    let kept = &prepared.kept;
+    // A value that brings digits or nanoseconds of its own has another type than the plan was made for.
+    if !parameters::have_types(values, &prepared.parameter_types) {
+        return Ok(None);
+    }
+    let reuse = kept.template.lock().clone();
+    match reuse {
+        Reuse::Never => return Ok(None),
+        Reuse::Kept(template) => {
+            if let Some(bound) = template.bind(context, state)? {
+                return Ok(Some(bound));
+            }
+        }
+        Reuse::Untried => {}
+    }
+    let made = match template::can_be_kept(&kept.plan) {
+        // An error here may come of the parameters that stand in the plan; the plan without them tells.
+        true => template::plan(&kept.plan, state).await.ok().flatten(),
+        false => None,
+    };
+    let bound = match &made {
+        Some(template) => template.bind(context, state)?,
+        None => None,
+    };
+    *kept.template.lock() = made.map_or(Reuse::Never, Reuse::Kept);
+    Ok(bound)
 }
 
 /// Optimizes an analyzed plan with its parameters filled in.

@@ -11,8 +11,11 @@ use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DataFusionError, Result as DfResult, ToDFSchema, exec_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{
@@ -30,6 +33,7 @@ use taospg_storage::{
 
 use super::context::QueryContext;
 use super::errors;
+use super::filter::Meaning;
 use super::planner::BATCH_ROWS;
 use super::table::{SeriesTable, Source};
 use super::tags::{self, Selection, VnodeSeries};
@@ -53,6 +57,8 @@ pub struct ScanParts {
     /// `None`: no time at all.
     pub time: Option<TimeRange>,
     pub bounds: Vec<ColumnBound>,
+    /// What chose series, time and bounds; parameters stand in it as such.
+    filters: Arc<[Expr]>,
     pub limit: Option<usize>,
     pub direction: Direction,
     pub limit_per_series: Option<usize>,
@@ -60,13 +66,12 @@ pub struct ScanParts {
 }
 
 impl ScanParts {
-    pub fn new(table: &SeriesTable, context: Arc<QueryContext>, partitions_max: usize) -> ScanParts {
-        // Expired rows are hidden at once, not when their files go.
-        let options = &table.database.options;
-        let per_second = options.precision.units_per_second();
-        let now = (i128::from(context.now_ns) * i128::from(per_second)).div_euclid(1_000_000_000);
-        let keep = i128::from(options.keep_ms) * i128::from(per_second) / 1_000;
-        let oldest = i64::try_from(now - keep).unwrap_or(i64::MIN);
+    pub fn new(
+        table: &SeriesTable,
+        context: Arc<QueryContext>,
+        partitions_max: usize,
+        filters: Arc<[Expr]>,
+    ) -> ScanParts {
         ScanParts {
             context,
             table: Arc::new(table.clone()),
@@ -76,13 +81,83 @@ impl ScanParts {
             children: None,
             series_taken: 0,
             series_of: 0,
-            time: TimeRange::new(oldest, i64::MAX),
+            time: None,
             bounds: Vec::new(),
+            filters,
             limit: None,
             direction: Direction::Ascending,
             limit_per_series: None,
             partitions_max,
         }
+    }
+
+    /// Chooses series, time and bounds by the filters, with the values that parameters have in this execution.
+    pub fn choose(&mut self, state: &dyn Session) -> DfResult<()> {
+        let table = self.table.clone();
+        self.time = self.kept_time();
+        self.bounds.clear();
+        let mut tag_filters = Vec::new();
+        for filter in self.filters.clone().iter() {
+            let filter = self.context.valued(filter)?;
+            match table.meaning(&filter) {
+                Meaning::Tags => tag_filters.push(filter),
+                Meaning::Time(range) => self.narrow(range.evaluate(state, &table)?),
+                Meaning::Bound(bound) => self.bounds.extend(bound.evaluate(state)?),
+                Meaning::Other => return exec_err!("a filter reached a scan that cannot apply it"),
+            }
+        }
+        let names = tags::take_names(&table, &mut tag_filters);
+        let predicate = match conjunction(tag_filters) {
+            Some(expr) => Some(state.create_physical_expr(expr, &table.schema().to_dfschema()?)?),
+            None => None,
+        };
+        let selection = tags::select(
+            &table,
+            self.context.catalog(),
+            names.as_deref(),
+            predicate.as_ref(),
+            self.needs_list(),
+        )?;
+        self.select(selection);
+        Ok(())
+    }
+
+    /// The same scan in another execution.
+    pub fn chosen_again(&self, context: Arc<QueryContext>, state: &dyn Session) -> DfResult<ScanParts> {
+        let mut parts = ScanParts { context, ..self.clone() };
+        parts.choose(state)?;
+        Ok(parts)
+    }
+
+    /// What stays the same from one execution to the next.
+    pub fn emptied(&self) -> ScanParts {
+        ScanParts {
+            context: Arc::new(self.context.emptied()),
+            vnodes: Vec::new(),
+            children: None,
+            time: None,
+            bounds: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// What KEEP leaves: expired rows are hidden at once, not when their files go.
+    fn kept_time(&self) -> Option<TimeRange> {
+        let options = &self.table.database.options;
+        let per_second = options.precision.units_per_second();
+        let now = (i128::from(self.context.now_ns) * i128::from(per_second)).div_euclid(1_000_000_000);
+        let keep = i128::from(options.keep_ms) * i128::from(per_second) / 1_000;
+        TimeRange::new(i64::try_from(now - keep).unwrap_or(i64::MIN), i64::MAX)
+    }
+
+    /// Whether rows of all series together come in order of time.
+    fn is_ordered(&self) -> bool {
+        self.series_taken <= 1 || self.table.child.is_some()
+    }
+
+    /// Whether plans made for one of the scans serve the other: they are cut and sorted alike.
+    pub fn resembles(&self, other: &ScanParts, partitions: usize) -> bool {
+        self.is_ordered() == other.is_ordered() && self.partitions().len() == partitions
     }
 
     /// Chooses the output columns.
@@ -100,7 +175,7 @@ impl ScanParts {
         }
     }
 
-    pub fn narrow(&mut self, range: Option<TimeRange>) {
+    fn narrow(&mut self, range: Option<TimeRange>) {
         self.time = match (self.time, range) {
             (Some(old), Some(new)) => old.intersect(&new),
             _ => None,
@@ -108,13 +183,13 @@ impl ScanParts {
     }
 
     /// Whether the series must be listed: a result column is known only child by child, or one vnode is to be read by several cores.
-    pub fn needs_list(&self) -> bool {
+    fn needs_list(&self) -> bool {
         let asks = |source: &Source| matches!(source, Source::Tag(_) | Source::Name | Source::Slot);
         self.sources.iter().any(asks)
             || (self.table.database.vnodes.len() < self.partitions_max && self.limit.is_none())
     }
 
-    pub fn select(&mut self, selection: Selection) {
+    fn select(&mut self, selection: Selection) {
         self.vnodes = match self.is_parallel(selection.taken) {
             true => split(selection.vnodes, self.partitions_max),
             false => selection.vnodes,
@@ -261,8 +336,8 @@ impl SeriesScan {
         let partitions = parts.partitions();
         let mut equivalence = EquivalenceProperties::new(parts.schema.clone());
         // The rows of one series come in order of time; those of several start again with each.
-        let single = parts.series_taken <= 1 || parts.table.child.is_some();
-        if single && let Some(time) = parts.sources.iter().position(|source| *source == Source::Time) {
+        if parts.is_ordered()
+            && let Some(time) = parts.sources.iter().position(|source| *source == Source::Time) {
             let options = SortOptions {
                 descending: parts.direction == Direction::Descending,
                 nulls_first: false,
@@ -283,6 +358,27 @@ impl SeriesScan {
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         })
+    }
+
+    /// The scan as a kept plan holds it.
+    pub fn emptied(&self) -> SeriesScan {
+        SeriesScan {
+            parts: Arc::new(self.parts.emptied()),
+            partitions: vec![Vec::new(); self.partitions.len()],
+            properties: self.properties.clone(),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    /// The scan in another execution; `None` when the plan around it does not fit it.
+    pub fn bound(&self, context: &Arc<QueryContext>, state: &dyn Session) -> DfResult<Option<SeriesScan>> {
+        let parts = self.parts.chosen_again(context.clone(), state)?;
+        Ok(parts.resembles(&self.parts, self.partitions.len()).then(|| SeriesScan {
+            partitions: parts.partitions(),
+            parts: Arc::new(parts),
+            properties: self.properties.clone(),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }))
     }
 }
 

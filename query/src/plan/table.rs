@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Result as DfResult, ToDFSchema, exec_err};
+use datafusion::common::{Result as DfResult, exec_err};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use taospg_catalog::{ChildRef, Column, Database, Table};
@@ -15,7 +15,7 @@ use super::context::QueryContext;
 use super::filter::{self, Meaning};
 use super::resolve::Named;
 use super::scan::{ScanParts, SeriesScan};
-use super::{errors, planner, tags};
+use super::{errors, planner};
 use crate::pg_type::{self, oid};
 
 /// Where the values of a column come from.
@@ -249,31 +249,10 @@ impl TableProvider for SeriesTable {
         let Some(context) = state.config().get_extension::<QueryContext>() else {
             return exec_err!("a table was scanned outside of a query");
         };
-        let mut parts = ScanParts::new(self, context, planner::cores());
+        let mut parts = ScanParts::new(self, context, planner::cores(), filters.into());
         parts.project(projection.map(Vec::as_slice), &self.schema);
         parts.limit = limit;
-        let mut tag_filters = Vec::new();
-        for filter in filters {
-            match self.meaning(filter) {
-                Meaning::Tags => tag_filters.push(filter.clone()),
-                Meaning::Time(range) => parts.narrow(range.evaluate(state, self)?),
-                Meaning::Bound(bound) => parts.bounds.extend(bound.evaluate(state)?),
-                Meaning::Other => return exec_err!("a filter reached a scan that cannot apply it"),
-            }
-        }
-        let names = tags::take_names(self, &mut tag_filters);
-        let schema = self.schema.clone().to_dfschema()?;
-        let predicate = datafusion::logical_expr::utils::conjunction(tag_filters)
-            .map(|expr| state.create_physical_expr(expr, &schema))
-            .transpose()?;
-        let selection = tags::select(
-            self,
-            parts.context.catalog(),
-            names.as_deref(),
-            predicate.as_ref(),
-            parts.needs_list(),
-        )?;
-        parts.select(selection);
+        parts.choose(state)?;
         let scan = SeriesScan::new(parts).map_err(errors::wrap)?;
         Ok(Arc::new(scan))
     }

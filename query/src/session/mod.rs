@@ -27,6 +27,7 @@ use crate::modify::PreparedModification;
 use crate::notify::{Mailbox, Note, Notes, Notification};
 use crate::plan::PreparedQuery;
 use crate::settings::Settings;
+use crate::statement::shape::{self, Shape};
 use crate::statement::{self, Command, SetScope};
 use crate::system::SessionInfo;
 use crate::{CopyIn, ErrorKind, Notice, Outcome, Parameter, QueryError, ResultField, Statement};
@@ -34,9 +35,11 @@ use crate::{CopyIn, ErrorKind, Notice, Outcome, Parameter, QueryError, ResultFie
 mod commit;
 mod cursor;
 mod execute;
+mod shapes;
 mod transaction;
 
 pub use transaction::{HELD_BYTES_MAX, TransactionStatus};
+use shapes::{Reusable, Seen, Shapes};
 use transaction::{SavedSettings, Transaction};
 
 /// Notices kept for the client between two messages; a statement that raises more tells the first ones.
@@ -59,9 +62,40 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    fn new(statement: &Statement, declared_types: &[u32], plan: Plan) -> Prepared {
+        let (parameter_types, fields) = plan.body.signature();
+        Prepared {
+            parameter_types,
+            fields,
+            inner: Arc::new(PreparedStatement {
+                statement: statement.clone(),
+                declared_types: declared_types.to_vec(),
+                plan: Arc::new(Mutex::new(plan)),
+                literals: None,
+            }),
+        }
+    }
+
     /// What was prepared.
     pub fn statement(&self) -> &Statement {
         &self.inner.statement
+    }
+}
+
+impl Reusable {
+    /// A query of the shape, prepared with this plan.
+    fn with_values(&self, statement: &Statement, shape: &Shape) -> Prepared {
+        let shared = &self.prepared.inner;
+        Prepared {
+            parameter_types: [].into(),
+            fields: self.prepared.fields.clone(),
+            inner: Arc::new(PreparedStatement {
+                statement: statement.with_command(shared.statement.command.clone()),
+                declared_types: Vec::new(),
+                plan: shared.plan.clone(),
+                literals: Some(self.parameters(shape)),
+            }),
+        }
     }
 }
 
@@ -69,8 +103,10 @@ struct PreparedStatement {
     statement: Statement,
     /// As the client declared them.
     declared_types: Vec<u32>,
-    /// Made anew when what it was made for has changed.
-    plan: Mutex<Plan>,
+    /// Made anew when what it was made for has changed. Queries of one shape share it.
+    plan: Arc<Mutex<Plan>>,
+    /// The values of a query whose literals became parameters.
+    literals: Option<Arc<[Parameter]>>,
 }
 
 #[derive(Clone)]
@@ -121,6 +157,7 @@ pub struct Session {
     notices: Vec<Notice>,
     /// PREPARE of SQL and of the wire share their names.
     named: HashMap<String, Prepared>,
+    shapes: Shapes,
     shared: Arc<SharedSettings>,
     cursors: cursor::Cursors,
     notes: Notes,
@@ -199,6 +236,7 @@ impl Session {
             accumulator: Accumulator::default(),
             notices: Vec::new(),
             named: HashMap::new(),
+            shapes: Shapes::default(),
             shared: Arc::new(SharedSettings::new(settings)),
             cursors: cursor::Cursors::default(),
             notes: Notes::default(),
@@ -206,8 +244,22 @@ impl Session {
     }
 
     /// Splits a query string into statements; empty ones between semicolons are left out.
-    pub fn parse(&self, sql: &str) -> Result<Vec<Statement>, QueryError> {
-        statement::parse(sql)
+    pub fn parse(&mut self, sql: &str) -> Result<Vec<Statement>, QueryError> {
+        let Some(shape) = shape::shape(sql).map(Arc::new) else {
+            return statement::parse(sql);
+        };
+        let seen = self.shapes.look_up(&shape);
+        if let Seen::Prepared(reusable) = &seen {
+            let command = reusable.prepared.statement().command.clone();
+            return Ok(vec![Statement::in_shape(sql, shape, command)?]);
+        }
+        let mut statements = statement::parse(sql)?;
+        match (seen, statements.as_mut_slice()) {
+            (Seen::Never, _) => self.shapes.note(&shape),
+            (Seen::Once, [statement]) => statement.shape = Some(shape),
+            _ => {}
+        }
+        Ok(statements)
     }
 
     /// `parameter_types`: OIDs from the Parse message, 0 or missing where the client leaves it to us.
@@ -215,18 +267,23 @@ impl Session {
         self.refuse_if_failed(statement)?;
         self.take_wanted_settings()?;
         self.shared.begin(&self.settings);
+        if let Some(shape) = &statement.shape {
+            if let Some(prepared) = self.prepare_shape(statement, shape).await {
+                return Ok(prepared);
+            }
+            return self.prepare_written(&statement.as_written()?, parameter_types).await;
+        }
+        self.prepare_written(statement, parameter_types).await
+    }
+
+    async fn prepare_written(
+        &self,
+        statement: &Statement,
+        parameter_types: &[u32],
+    ) -> Result<Prepared, QueryError> {
         let plan = self.plan(statement, parameter_types).await;
         let plan = plan.map_err(|error| statement.place(error))?;
-        let (types, fields) = plan.body.signature();
-        Ok(Prepared {
-            parameter_types: types,
-            fields,
-            inner: Arc::new(PreparedStatement {
-                statement: statement.clone(),
-                declared_types: parameter_types.to_vec(),
-                plan: Mutex::new(plan),
-            }),
-        })
+        Ok(Prepared::new(statement, parameter_types, plan))
     }
 
     /// Executes in the current transaction. Writes are held until [`Session::finish_implicit`], or COMMIT inside a block.
@@ -234,7 +291,13 @@ impl Session {
         let statement = prepared.statement();
         self.refuse_if_failed(statement)?;
         self.begin_statement(statement)?;
-        let outcome = self.execute_statement(prepared, parameters).await;
+        let outcome = match &prepared.inner.literals {
+            None => self.execute_statement(prepared, parameters).await,
+            Some(literals) => match self.execute_statement(prepared, literals).await {
+                Err(_) => Box::pin(self.execute_written(prepared)).await,
+                done => done,
+            },
+        };
         outcome.map_err(|error| statement.place(error))
     }
 
@@ -367,6 +430,7 @@ impl Session {
 
     fn forget_statements(&mut self) {
         self.named.clear();
+        self.shapes.clear();
     }
 
     fn refuse_if_failed(&self, statement: &Statement) -> Result<(), QueryError> {
@@ -453,6 +517,45 @@ impl Session {
         Ok(Plan { made_for, body })
     }
 
+    /// The plan that queries of this shape share, with this query's values; `None` when there can be none.
+    async fn prepare_shape(&mut self, statement: &Statement, shape: &Shape) -> Option<Prepared> {
+        let (query, literals) = match self.shapes.look_up(shape) {
+            Seen::Prepared(reusable) if reusable.prepared.inner.plan.lock().made_for == self.plan_key() => {
+                return Some(reusable.with_values(statement, shape));
+            }
+            Seen::Prepared(reusable) => (reusable.prepared.statement().clone(), reusable.literals),
+            Seen::Once => {
+                let Some((query, literals)) = statement.parametrised() else {
+                    self.shapes.settle(shape, None);
+                    return None;
+                };
+                (query, literals.into())
+            }
+            Seen::Never | Seen::Refused => return None,
+        };
+        let Ok(plan) = self.plan(&query, &[]).await else {
+            self.shapes.forget(shape);
+            return None;
+        };
+        let kept = matches!(&plan.body, PlanBody::Query(query) if query.can_be_kept());
+        let reusable = kept.then(|| Reusable {
+            prepared: Prepared::new(&query, &[], plan),
+            literals,
+        });
+        self.shapes.settle(shape, reusable.clone());
+        reusable.map(|reusable| reusable.with_values(statement, shape))
+    }
+
+    /// A query that failed with a plan of its shape, without it: what is wrong with it is told in its own words.
+    async fn execute_written(&mut self, prepared: &Prepared) -> Result<Outcome, QueryError> {
+        let written = prepared.statement().as_written()?;
+        let again = Prepared::new(&written, &[], self.plan(&written, &[]).await?);
+        if again.fields != prepared.fields {
+            return Err(changed_result());
+        }
+        self.execute_statement(&again, &[]).await
+    }
+
     /// The plan of a prepared statement as the catalog is now.
     async fn current_plan(&self, prepared: &Prepared) -> Result<PlanBody, QueryError> {
         let kept = prepared.inner.plan.lock().clone();
@@ -462,13 +565,20 @@ impl Session {
         }
         let plan = Box::pin(self.plan(&prepared.inner.statement, &prepared.inner.declared_types)).await?;
         let (types, fields) = plan.body.signature();
-        if fields != prepared.fields || types != prepared.parameter_types {
-            let message = "cached plan must not change result type";
-            return Err(QueryError::new(ErrorKind::CannotChangePlan, message));
+        let same_types = prepared.inner.literals.is_some() || types == prepared.parameter_types;
+        if fields != prepared.fields || !same_types {
+            return Err(changed_result());
         }
         *prepared.inner.plan.lock() = plan.clone();
         Ok(plan.body)
     }
+}
+
+fn changed_result() -> QueryError {
+    QueryError::new(
+        ErrorKind::CannotChangePlan,
+        "cached plan must not change result type",
+    )
 }
 
 impl PlanBody {

@@ -30,6 +30,7 @@ mod declare;
 pub(crate) mod lexer;
 mod role;
 mod set;
+pub(crate) mod shape;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub(crate) use cursor::syntax_error;
 pub(crate) use database::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
 pub(crate) use declare::{Declare, Direction};
 use lexer::{TokenKind, skip_space, statement_end, token_at};
+use shape::Shape;
 pub(crate) use role::{Grants, Owned, RoleCommand, RoleName, RoleOption, Things};
 pub(crate) use set::{Discard, SetCommand, SetScope};
 pub(crate) use show::{Show, TablesKind};
@@ -62,6 +64,8 @@ pub struct Statement {
     /// Characters of the query string before the statement.
     characters_before: usize,
     pub(crate) command: Arc<Command>,
+    /// Of a query whose plan may serve others.
+    pub(crate) shape: Option<Arc<Shape>>,
 }
 
 /// A name of a supertable or table as it was written.
@@ -189,6 +193,41 @@ impl Statement {
         &self.text
     }
 
+    /// The same words with a command that was made of another query of this shape.
+    pub(crate) fn in_shape(sql: &str, shape: Arc<Shape>, command: Arc<Command>) -> Result<Statement, QueryError> {
+        let start = skip_space(sql, 0)?;
+        let text = &sql[start..statement_end(sql, start)?];
+        Ok(Statement {
+            text: text.trim_ascii_end().into(),
+            characters_before: sql[..start].chars().count(),
+            command,
+            shape: Some(shape),
+        })
+    }
+
+    /// This query with its literals.
+    pub(crate) fn as_written(&self) -> Result<Statement, QueryError> {
+        let command = parse_command(&self.text).map_err(|error| self.place(error))?;
+        let mut written = self.with_command(Arc::new(command));
+        written.shape = None;
+        Ok(written)
+    }
+
+    /// The same words, read as this command.
+    pub(crate) fn with_command(&self, command: Arc<Command>) -> Statement {
+        Statement { command, ..self.clone() }
+    }
+
+    /// This query with parameters in the place of its literals, and the number of the literal for each.
+    pub(crate) fn parametrised(&self) -> Option<(Statement, Vec<usize>)> {
+        let (Some(shape), Command::Query(query)) = (&self.shape, &*self.command) else {
+            return None;
+        };
+        let found = shape::parametrise(query, shape, &self.text)?;
+        let command = Arc::new(Command::Query(Box::new(found.query)));
+        Some((self.with_command(command), found.literals))
+    }
+
     /// The text as others may see it: without a password.
     pub(crate) fn shared_text(&self) -> Arc<str> {
         match &*self.command {
@@ -261,6 +300,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>, QueryError> {
             text: kept.into(),
             characters_before,
             command: Arc::new(command),
+            shape: None,
         });
         at = skip_space(sql, at + consumed)?;
         let after = token_at(sql, at)?;

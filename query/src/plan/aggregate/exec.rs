@@ -10,6 +10,7 @@ use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::compute::{cast, concat, filter, prep_null_mask_filter, take};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use datafusion::catalog::Session;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as DfResult};
@@ -25,6 +26,7 @@ use futures::Stream;
 use taospg_storage::{Run, ScanBatch};
 
 use super::fold::{self, Fold, Kind};
+use crate::plan::context::QueryContext;
 use crate::plan::errors;
 use crate::plan::planner::BATCH_ROWS;
 use crate::plan::scan::{self, Batches, ScanParts};
@@ -81,6 +83,33 @@ impl SeriesAggregate {
             shape: Arc::new(shape),
             partitions,
             properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    /// The operator as a kept plan holds it.
+    pub fn emptied(&self) -> SeriesAggregate {
+        self.over(self.shape.scan.emptied(), vec![Vec::new(); self.partitions.len()])
+    }
+
+    /// The operator in another execution; `None` when the plan around it does not fit it.
+    pub fn bound(&self, context: &Arc<QueryContext>, state: &dyn Session) -> DfResult<Option<SeriesAggregate>> {
+        let scan = self.shape.scan.chosen_again(context.clone(), state)?;
+        Ok(scan.resembles(&self.shape.scan, self.partitions.len()).then(|| {
+            let partitions = scan.partitions();
+            self.over(scan, partitions)
+        }))
+    }
+
+    fn over(&self, scan: ScanParts, partitions: Vec<Vec<usize>>) -> SeriesAggregate {
+        let shape = Shape {
+            scan: Arc::new(scan),
+            ..self.shape.as_ref().clone()
+        };
+        SeriesAggregate {
+            shape: Arc::new(shape),
+            partitions,
+            properties: self.properties.clone(),
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }

@@ -31,7 +31,8 @@ use super::scan::{ScanParts, SeriesScan};
 use super::sums::BIGINT_DIGITS;
 use super::table::Source;
 use crate::functions::first_last::FirstLast;
-use exec::{Argument, Grouping, SeriesAggregate, Shape};
+pub use exec::SeriesAggregate;
+use exec::{Argument, Grouping, Shape};
 use fold::Kind;
 
 /// The physical rule; comes first, while partial aggregates stand directly over their scans.
