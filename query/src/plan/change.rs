@@ -110,7 +110,7 @@ pub async fn matching_rows(
     let context = Arc::new(QueryContext::new(session, databases.values()));
     let state = session.engine().planner().state(zone, context);
     let physical = prepare::physical(&state, plan, bound, !planned.parameter_types.is_empty()).await?;
-    prepare::run(physical, &state)
+    prepare::run(physical, state.task_ctx())
 }
 
 fn child_name(session: &Session, table: &Table, child: ChildRef) -> String {

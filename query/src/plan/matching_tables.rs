@@ -61,7 +61,7 @@ pub async fn matching_tables(
         .map_err(errors::translate)?;
     let plan = prepare::analyze(&state, plan)?;
     let physical = prepare::physical(&state, plan, bound, !parameter_types.is_empty()).await?;
-    let mut rows = prepare::run(physical, &state)?;
+    let mut rows = prepare::run(physical, state.task_ctx())?;
     let mut slots = Vec::new();
     let mut pieces: Vec<Vec<ArrayRef>> = vec![Vec::new(); types.len()];
     while let Some(batch) = rows.next().await {

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use chrono::DateTime;
 use chrono_tz::Tz;
+use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -23,14 +24,22 @@ pub const BATCH_ROWS: usize = 8192;
 /// Cores from which on joins, sorts and general aggregates are spread by exchanging rows.
 const CORES_FOR_EXCHANGE: usize = 4;
 
-/// Time zones whose templates are kept. More zones than a fleet of dashboards has, few enough to be nothing.
-const TEMPLATES_MAX: usize = 64;
+/// Time zones that are kept. More zones than a fleet of dashboards has, few enough to be nothing.
+const ZONES_MAX: usize = 64;
 
 pub struct Planner {
     runtime: Arc<RuntimeEnv>,
-    /// A state with everything registered, for each session time zone that was used: cloned for a query, it costs microseconds instead of the
-    /// tenth of a millisecond that registering costs.
-    templates: Mutex<HashMap<Tz, Arc<SessionState>>>,
+    /// What queries of each session time zone that was used begin with.
+    zones: Mutex<HashMap<Tz, Zone>>,
+}
+
+/// Everything registered, for sessions of one time zone.
+#[derive(Clone)]
+pub struct Zone {
+    /// Cloned for a query, it costs microseconds instead of the tenth of a millisecond that registering costs.
+    pub state: Arc<SessionState>,
+    /// For plans that are made already.
+    pub task: Arc<TaskContext>,
 }
 
 impl Planner {
@@ -49,13 +58,13 @@ impl Planner {
             .map_err(errors::translate)?;
         Ok(Planner {
             runtime,
-            templates: Mutex::new(HashMap::new()),
+            zones: Mutex::new(HashMap::new()),
         })
     }
 
     /// A state for one query.
     pub fn state(&self, zone: Tz, context: Arc<QueryContext>) -> SessionState {
-        let mut state = self.template(zone).as_ref().clone();
+        let mut state = self.zone(zone).state.as_ref().clone();
         let now = DateTime::from_timestamp_nanos(context.now_ns);
         state.config_mut().set_extension(context);
         let options = state.config_options().clone();
@@ -65,17 +74,22 @@ impl Planner {
         state
     }
 
-    fn template(&self, zone: Tz) -> Arc<SessionState> {
-        let mut templates = self.templates.lock();
-        if let Some(template) = templates.get(&zone) {
-            return template.clone();
+    /// What all queries of a time zone share.
+    pub fn zone(&self, zone: Tz) -> Zone {
+        let mut zones = self.zones.lock();
+        if let Some(known) = zones.get(&zone) {
+            return known.clone();
         }
-        let template = Arc::new(template(zone, self.runtime.clone()));
-        if templates.len() >= TEMPLATES_MAX {
-            templates.clear();
+        let state = state(zone, self.runtime.clone());
+        let made = Zone {
+            task: state.task_ctx(),
+            state: Arc::new(state),
+        };
+        if zones.len() >= ZONES_MAX {
+            zones.clear();
         }
-        templates.insert(zone, template.clone());
-        template
+        zones.insert(zone, made.clone());
+        made
     }
 }
 
@@ -85,7 +99,7 @@ pub fn cores() -> usize {
     *CORES
 }
 
-fn template(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
+fn state(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
     let mut config = SessionConfig::new()
         .with_batch_size(BATCH_ROWS)
         // Scans of many series are read in parallel anyway, and aggregated there; handing every row to other cores by its hash costs more than

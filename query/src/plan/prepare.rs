@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchema, ParamValues, Result as DfResult};
+use datafusion::common::{DFSchema, ParamValues};
 use datafusion::datasource::source_as_provider;
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -368,18 +368,18 @@ pub async fn execute(
     let values = parameters::values(&prepared.parameter_types, parameters, zone)?;
     let context = QueryContext::new(session, kept.databases.iter()).with_values(values.clone());
     let context = Arc::new(context);
-    let state = session.engine().planner().state(zone, context.clone());
-    let reused = match kept.explain {
-        None => reused(prepared, &values, &context, &state).await.map_err(errors::translate)?,
-        Some(_) => None,
-    };
-    let physical = match reused {
-        Some(plan) => plan,
-        None => physical(&state, kept.plan.clone(), values, !prepared.parameter_types.is_empty()).await?,
-    };
-    let stream = match kept.explain {
-        Some(kind) => explain::run(kind, physical, &state).await?,
-        None => run(physical, &state)?,
+    let planner = session.engine().planner();
+    let shared = planner.zone(zone);
+    let stream = match bound(prepared, &values, &context, &shared.state).await? {
+        Some(plan) => run(plan, shared.task)?,
+        None => {
+            let state = planner.state(zone, context);
+            let physical = physical(&state, kept.plan.clone(), values, !prepared.parameter_types.is_empty()).await?;
+            match kept.explain {
+                Some(kind) => explain::run(kind, physical, &state).await?,
+                None => run(physical, state.task_ctx())?,
+            }
+        }
     };
     Ok(RowSet {
         fields: prepared.fields.clone(),
@@ -390,22 +390,23 @@ pub async fn execute(
 }
 
 /// The kept plan bound to this execution; `None` when there can be none. Made here at the first execution, and when the old one does not fit.
-async fn reused(
+async fn bound(
     prepared: &PreparedQuery,
     values: &ParamValues,
     context: &Arc<QueryContext>,
-    state: &SessionState,
-) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
+    shared: &SessionState,
+) -> Result<Option<Arc<dyn ExecutionPlan>>, QueryError> {
     let kept = &prepared.kept;
     // A value that brings digits or nanoseconds of its own has another type than the plan was made for.
-    if !parameters::have_types(values, &prepared.parameter_types) {
+    if kept.explain.is_some() || !parameters::have_types(values, &prepared.parameter_types) {
         return Ok(None);
     }
+    let bind = |template: &Template| template.bind(context, shared).map_err(errors::translate);
     let reuse = kept.template.lock().clone();
     match reuse {
         Reuse::Never => return Ok(None),
         Reuse::Kept(template) => {
-            if let Some(bound) = template.bind(context, state)? {
+            if let Some(bound) = bind(&template)? {
                 return Ok(Some(bound));
             }
         }
@@ -413,11 +414,15 @@ async fn reused(
     }
     let made = match template::can_be_kept(&kept.plan) {
         // An error here may come of the parameters that stand in the plan; the plan without them tells.
-        true => template::plan(&kept.plan, state).await.ok().flatten(),
+        true => {
+            let mut state = shared.clone();
+            state.config_mut().set_extension(context.clone());
+            template::plan(&kept.plan, &state).await.ok().flatten()
+        }
         false => None,
     };
     let bound = match &made {
-        Some(template) => template.bind(context, state)?,
+        Some(template) => bind(template)?,
         None => None,
     };
     *kept.template.lock() = made.map_or(Reuse::Never, Reuse::Kept);
@@ -448,8 +453,8 @@ pub async fn physical(
 }
 
 /// Starts a plan. Errors in the stream are ours, wrapped.
-pub fn run(plan: Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<SendableRecordBatchStream, QueryError> {
-    let stream = execute_stream(plan, state.task_ctx()).map_err(errors::translate)?;
+pub fn run(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream, QueryError> {
+    let stream = execute_stream(plan, task).map_err(errors::translate)?;
     let schema = stream.schema();
     let translated = stream.map_err(|error| errors::wrap(errors::translate(error)));
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, translated)))

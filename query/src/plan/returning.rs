@@ -107,7 +107,7 @@ impl Returning {
         let state = session.engine().planner().state(zone, context);
         let none = parameters::values(&[], &[], zone)?;
         let physical = prepare::physical(&state, plan, none, false).await?;
-        let stream = prepare::run(physical, &state)?;
+        let stream = prepare::run(physical, state.task_ctx())?;
         Ok(RowSet {
             fields: self.fields.clone(),
             schema: stream.schema(),

@@ -23,6 +23,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -115,7 +116,7 @@ fn emptied(plan: &Arc<dyn ExecutionPlan>) -> DfResult<Option<Arc<dyn ExecutionPl
         } else if let Some(aggregate) = leaf.downcast_ref::<SeriesAggregate>() {
             Some(Arc::new(aggregate.emptied()) as Arc<dyn ExecutionPlan>)
         } else {
-            None
+            leaf.is::<PlaceholderRowExec>().then(|| leaf.clone())
         })
     })
 }
@@ -134,7 +135,8 @@ fn bound(
             let bound = aggregate.bound(context, state)?;
             Ok(bound.map(|aggregate| Arc::new(aggregate) as Arc<dyn ExecutionPlan>))
         }
-        None => Ok(None),
+        // The row of a SELECT without FROM.
+        None => Ok(Some(leaf.clone())),
     }
 }
 

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use crate::server::{Server, server};
 
 /// Random rows: devices of different length, gaps, NULLs, and a second writing of some rows.
-fn random_rows(random: &mut StdRng) -> Vec<String> {
+pub fn random_rows(random: &mut StdRng) -> Vec<String> {
     let mut inserts = Vec::new();
     for device in 0..30 {
         let mut sql = format!(
@@ -94,7 +94,7 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
     ("tbname", "count(*)", "WHERE current > 1000"),
 ];
 
-fn close(one: &str, other: &str) -> bool {
+pub fn close(one: &str, other: &str) -> bool {
     one.split('|').zip(other.split('|')).all(|(one, other)| {
         one == other
             || matches!((one.parse::<f64>(), other.parse::<f64>()), (Ok(one), Ok(other)) if (one - other).abs() <= 1e-9 * one.abs().max(1.0))
