@@ -66,6 +66,8 @@ pub struct Portal {
     parameters: Vec<Parameter>,
     result_formats: Vec<Format>,
     state: PortalState,
+    /// Where its BindComplete stands in the output.
+    bound_at: u64,
 }
 
 enum PortalState {
@@ -237,6 +239,10 @@ impl Connection {
                 ),
             ));
         }
+        // What writes reads its values once, when it executes.
+        if let (Some(prepared), Some(_)) = (&statement.prepared, statement.fields()) {
+            self.session.check_parameters(prepared, &parameters)?;
+        }
         let name = portal_name.as_str();
         if !name.is_empty() && self.portals.contains_key(name) {
             return Err(Failure::statement(
@@ -254,6 +260,7 @@ impl Connection {
                 parameters,
                 result_formats,
                 state: PortalState::Ready,
+                bound_at: self.wire.output.mark(),
             },
         );
         self.wire.output.bind_complete();
@@ -329,7 +336,10 @@ impl Connection {
     async fn execute_portal(&mut self, name: &str, portal: &mut Portal, limit: Option<u64>) -> Flow<()> {
         let deadline = self.deadline();
         match &mut portal.state {
-            PortalState::Ready => self.start_portal(portal, limit, deadline).await,
+            PortalState::Ready => match self.start_portal(portal, limit, deadline).await {
+                Err(Failure::Statement(error)) => Err(self.blame(portal, error)),
+                done => done,
+            },
             PortalState::Rows(_) => Box::pin(self.continue_portal(portal, limit, deadline)).await,
             PortalState::Exhausted(tag) => {
                 let tag = *tag;
@@ -340,6 +350,19 @@ impl Connection {
                 ErrorKind::ObjectNotInPrerequisiteState,
                 format!("portal \"{name}\" cannot be run"),
             )),
+        }
+    }
+
+    /// Where the value of a parameter is what failed, the client hears that Bind has failed, as in PostgreSQL.
+    fn blame(&mut self, portal: &Portal, error: QueryError) -> Failure {
+        let prepared = portal.statement.prepared.as_ref();
+        let checked = prepared.map(|prepared| self.session.check_parameters(prepared, &portal.parameters));
+        match checked {
+            Some(Err(of_value)) => {
+                self.wire.output.take_back(portal.bound_at);
+                of_value.into()
+            }
+            _ => error.into(),
         }
     }
 

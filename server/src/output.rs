@@ -22,6 +22,8 @@ pub struct Output {
     bytes: Vec<u8>,
     /// How much of `bytes` the socket has taken.
     sent: usize,
+    /// How much the socket has taken since the connection began.
+    sent_ever: u64,
     scratch: BytesMut,
 }
 
@@ -32,6 +34,7 @@ impl Output {
 
     pub fn advance(&mut self, bytes: usize) {
         self.sent += bytes;
+        self.sent_ever += bytes as u64;
         if self.sent >= self.bytes.len() {
             self.bytes.clear();
             self.sent = 0;
@@ -41,6 +44,18 @@ impl Output {
     /// Bytes that wait to be sent; also the place where the next message begins, until something is sent.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.sent
+    }
+
+    /// Where the next message begins, counted from the connection's first.
+    pub fn mark(&self) -> u64 {
+        self.sent_ever + self.len() as u64
+    }
+
+    /// Takes back what was written from that mark on, unless some of it has left.
+    pub fn take_back(&mut self, mark: u64) {
+        if let Some(place) = mark.checked_sub(self.sent_ever) {
+            self.truncate(place as usize);
+        }
     }
 
     /// Takes back what was written from that place on. Nothing has been sent since.

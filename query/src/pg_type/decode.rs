@@ -385,7 +385,26 @@ fn binary(oid: u32, bytes: &[u8]) -> Result<ScalarValue, QueryError> {
         oid::JSON => return parse_literal(oid, utf8(bytes)?, Tz::UTC),
         _ => return Ok(ScalarValue::Utf8View(Some(utf8(bytes)?.to_string()))),
     };
-    value.ok_or_else(bad)
+    match value {
+        Some(value) => Ok(value),
+        None if fixed_bytes(oid).is_some_and(|wanted| bytes.len() < wanted) => {
+            let message = "insufficient data left in message";
+            Err(QueryError::new(ErrorKind::ProtocolViolation, message))
+        }
+        None => Err(bad()),
+    }
+}
+
+/// How many bytes a binary value of the type has, where all have the same.
+fn fixed_bytes(oid: u32) -> Option<usize> {
+    match oid {
+        oid::BOOL => Some(1),
+        oid::INT2 => Some(2),
+        oid::INT4 | oid::OID | oid::FLOAT4 | oid::DATE => Some(4),
+        oid::INT8 | oid::FLOAT8 | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ => Some(8),
+        oid::INTERVAL | oid::UUID => Some(16),
+        _ => None,
+    }
 }
 
 /// Dimensions, flags, element type; for each dimension length and lower bound; then lengths and values.

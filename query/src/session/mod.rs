@@ -301,6 +301,14 @@ impl Session {
         outcome.map_err(|error| statement.place(error))
     }
 
+    /// Whether each value is one of its parameter's type.
+    pub fn check_parameters(&self, prepared: &Prepared, parameters: &[Parameter]) -> Result<(), QueryError> {
+        for (oid, parameter) in prepared.parameter_types.iter().zip(parameters) {
+            crate::pg_type::decode_parameter(*oid, parameter, self.settings.time_zone)?;
+        }
+        Ok(())
+    }
+
     /// All data has come: the rows join the transaction. Returns the command tag.
     pub async fn finish_copy(&mut self, copy: CopyIn) -> Result<String, QueryError> {
         let rows = copy.finish(self).await?;
