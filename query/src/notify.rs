@@ -10,11 +10,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result as DfResult, ScalarValue};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 use parking_lot::Mutex;
 
+use crate::pg_type::{oid, type_metadata};
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
 
@@ -256,9 +259,14 @@ impl ScalarUDFImpl for PgNotify {
         &self.signature
     }
 
-    /// PostgreSQL's void, which clients see as an empty text.
     fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {
         Ok(DataType::Utf8)
+    }
+
+    /// PostgreSQL's void, which clients see as an empty text.
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> DfResult<FieldRef> {
+        let field = Field::new("pg_notify", DataType::Utf8, true);
+        Ok(Arc::new(field.with_metadata(type_metadata(oid::VOID))))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {

@@ -16,6 +16,7 @@ mod interval;
 mod now;
 mod only_value;
 mod round;
+mod sleep;
 mod text;
 pub mod time_bucket;
 
@@ -159,6 +160,11 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         make: || Callable::Aggregate(only_value::OnlyValue::new().into()),
         description: "the value of the one row that there is; an error if there are more",
         example: "SELECT only_value(x) FROM (VALUES (1)) AS one (x)",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(sleep::sleep()),
+        description: "waits for some seconds",
+        example: "SELECT pg_sleep(0.01)",
     },
     FunctionEntry {
         make: || Callable::Scalar(round::Round::new("round", false).into()),

@@ -82,6 +82,7 @@ pub mod oid {
     pub const NUMERIC: u32 = 1700;
     pub const REGCLASS: u32 = 2205;
     pub const REGTYPE: u32 = 2206;
+    pub const VOID: u32 = 2278;
     pub const UUID: u32 = 2950;
     pub const JSONB: u32 = 3802;
     pub const REGNAMESPACE: u32 = 4089;
@@ -280,6 +281,7 @@ pub fn arrow_type(oid: u32) -> Option<DataType> {
         | oid::BPCHAR
         | oid::VARCHAR
         | oid::UUID
+        | oid::VOID
         | oid::JSONB => DataType::Utf8View,
         // Their names are for clients: `plan/object_names.rs`.
         oid::REGPROC | oid::REGCLASS | oid::REGTYPE | oid::REGNAMESPACE | oid::REGROLE => DataType::UInt32,
