@@ -24,7 +24,7 @@ use crate::plan::Planner;
 use crate::session::{TransactionStatus, startup_settings};
 use crate::settings::Settings;
 use crate::translate::vnode_options;
-use crate::{ErrorKind, QueryError, Session};
+use crate::{ErrorKind, Interruption, QueryError, Session};
 
 /// The database that is there from the first start, as in PostgreSQL.
 pub const FIRST_DATABASE: &str = "postgres";
@@ -63,6 +63,8 @@ pub struct ConnectRequest {
     pub client_address: String,
     /// The process id that BackendKeyData tells.
     pub process_id: i32,
+    /// What the connection listens to.
+    pub interruption: Arc<Interruption>,
 }
 
 /// A session as pg_stat_activity and DROP DATABASE see it.
@@ -73,6 +75,7 @@ pub struct SessionEntry {
     pub role: u32,
     pub client_address: String,
     pub connected: SystemTime,
+    pub(crate) interruption: Arc<Interruption>,
     /// Tells two sessions of one process id apart.
     number: u64,
     database_oid: AtomicU32,
@@ -223,6 +226,7 @@ impl Engine {
             role: role.oid,
             client_address: request.client_address,
             connected: now,
+            interruption: request.interruption,
             number: self.next_session.fetch_add(1, Ordering::Relaxed),
             database_oid: AtomicU32::new(database.oid),
             activity: Mutex::new(Activity {

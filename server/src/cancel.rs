@@ -2,53 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use pgwire::messages::startup::SecretKey;
 use rand::RngCore as _;
-use tokio::sync::Notify;
+use taospg_query::Interruption;
 
 /// Bytes of a secret key where the protocol allows more than four (from 3.2 on): far beyond guessing.
 const LONG_KEY_BYTES: usize = 32;
 
-/// Where a session hears of a cancel request.
-#[derive(Default)]
-pub struct CancelSignal {
-    requested: AtomicBool,
-    changed: Notify,
-}
-
-impl CancelSignal {
-    fn request(&self) {
-        self.requested.store(true, Ordering::SeqCst);
-        self.changed.notify_one();
-    }
-
-    /// Forgets a request that came while nothing ran.
-    pub fn clear(&self) {
-        if self.requested.load(Ordering::Relaxed) {
-            self.requested.store(false, Ordering::SeqCst);
-        }
-    }
-
-    /// Whether there was a request; answers it.
-    pub fn take(&self) -> bool {
-        self.requested.load(Ordering::Relaxed) && self.requested.swap(false, Ordering::SeqCst)
-    }
-
-    /// Waits for a request and answers it.
-    pub async fn requested(&self) {
-        while !self.take() {
-            self.changed.notified().await;
-        }
-    }
-}
-
 struct Entry {
     key: SecretKey,
-    signal: Arc<CancelSignal>,
+    interruption: Arc<Interruption>,
 }
 
 /// All sessions that can be canceled. Protects the map of process ids; held for a look-up.
@@ -68,7 +34,7 @@ impl CancelRegistry {
         } else {
             SecretKey::I32(rand::rng().next_u32() as i32)
         };
-        let signal = Arc::new(CancelSignal::default());
+        let interruption = Arc::new(Interruption::default());
         let mut sessions = self.sessions.lock();
         let mut next = self.next_process_id.lock();
         // Positive, and not one that a session still has after the numbers have gone round.
@@ -82,14 +48,14 @@ impl CancelRegistry {
             process_id,
             Entry {
                 key: key.clone(),
-                signal: signal.clone(),
+                interruption: interruption.clone(),
             },
         );
         Registration {
             registry: self.clone(),
             process_id,
             key,
-            signal,
+            interruption,
         }
     }
 
@@ -99,7 +65,7 @@ impl CancelRegistry {
         if let Some(entry) = sessions.get(&process_id)
             && entry.key.eq_value(key)
         {
-            entry.signal.request();
+            entry.interruption.cancel.request();
         }
     }
 }
@@ -109,7 +75,7 @@ pub struct Registration {
     registry: Arc<CancelRegistry>,
     pub process_id: i32,
     pub key: SecretKey,
-    pub signal: Arc<CancelSignal>,
+    pub interruption: Arc<Interruption>,
 }
 
 impl Drop for Registration {
@@ -128,20 +94,21 @@ mod tests {
         let session = registry.register(true);
         registry.cancel(session.process_id, &SecretKey::I32(1));
         registry.cancel(session.process_id + 1, &session.key);
-        assert!(!session.signal.take());
+        assert!(!session.interruption.cancel.take());
         registry.cancel(session.process_id, &session.key);
-        assert!(session.signal.take());
-        assert!(!session.signal.take());
+        assert!(session.interruption.cancel.take());
+        assert!(!session.interruption.cancel.take());
     }
 
     #[test]
     fn a_session_that_left_cannot_be_canceled() {
         let registry = Arc::new(CancelRegistry::default());
         let session = registry.register(false);
-        let (process_id, key, signal) = (session.process_id, session.key.clone(), session.signal.clone());
+        let (process_id, key) = (session.process_id, session.key.clone());
+        let interruption = session.interruption.clone();
         drop(session);
         registry.cancel(process_id, &key);
-        assert!(!signal.take());
+        assert!(!interruption.cancel.take());
         assert_ne!(registry.register(false).process_id, process_id);
     }
 }

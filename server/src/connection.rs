@@ -72,7 +72,7 @@ impl Connection {
             wire,
             session,
             interrupts: Interrupts {
-                cancel: registration.signal.clone(),
+                asked: registration.interruption.clone(),
                 shutdown,
             },
             defects,
@@ -145,7 +145,8 @@ impl Connection {
                     tokio::select! {
                         biased;
                         filled = self.wire.fill() => filled?,
-                        () = self.interrupts.shutdown.reached(Stage::Stopping) => return Err(Failure::admin_shutdown()),
+                        () = self.interrupts.asked.terminate.requested() => return Err(Failure::terminated()),
+                        () = self.interrupts.shutdown.reached(Stage::Stopping) => return Err(Failure::terminated()),
                         // Not before answers that wait for their writes.
                         () = self.mailbox.arrived(), if self.held_from.is_none() => {
                             self.notifications();
@@ -154,15 +155,16 @@ impl Connection {
                         }
                     }
                     // A request to cancel is meant for what ran when it was sent.
-                    self.interrupts.cancel.clear();
+                    self.interrupts.asked.cancel.clear();
                 }
                 Waiting::Copy(deadline) => {
                     tokio::select! {
                         biased;
-                        () = self.interrupts.cancel.requested() => return Err(canceled_by_user()),
+                        () = self.interrupts.asked.cancel.requested() => return Err(canceled_by_user()),
                         filled = self.wire.fill() => filled?,
+                        () = self.interrupts.asked.terminate.requested() => return Err(Failure::terminated()),
                         () = until(deadline) => return Err(timed_out()),
-                        () = self.interrupts.shutdown.reached(Stage::Ending) => return Err(Failure::admin_shutdown()),
+                        () = self.interrupts.shutdown.reached(Stage::Ending) => return Err(Failure::terminated()),
                     }
                 }
             }

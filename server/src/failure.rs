@@ -31,7 +31,8 @@ impl Failure {
         }
     }
 
-    pub fn admin_shutdown() -> Failure {
+    /// The server stops, or someone ended the session.
+    pub fn terminated() -> Failure {
         Failure::Fatal {
             code: sqlstate::ADMIN_SHUTDOWN,
             message: "terminating connection due to administrator command".into(),

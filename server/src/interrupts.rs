@@ -1,4 +1,4 @@
-//! Runs a statement until it is done, canceled, too late, or the server stops.
+//! Runs a statement until it is done, canceled, too late, or its session has to end.
 
 use std::future::Future;
 use std::pin::pin;
@@ -7,13 +7,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use taospg_query::{ErrorKind, QueryError};
+use taospg_query::{ErrorKind, Interruption, QueryError};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
-use crate::cancel::CancelSignal;
 use crate::failure::{Failure, Flow};
 use crate::shutdown::{ShutdownWatch, Stage};
 
@@ -22,7 +21,7 @@ const CLIENT_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What can end a statement before its time.
 pub struct Interrupts {
-    pub cancel: Arc<CancelSignal>,
+    pub asked: Arc<Interruption>,
     pub shutdown: ShutdownWatch,
 }
 
@@ -37,7 +36,7 @@ impl Interrupts {
         socket: Option<&TcpStream>,
         work: impl Future<Output = Result<T, QueryError>>,
     ) -> Flow<T> {
-        if self.cancel.take() {
+        if self.asked.cancel.take() {
             return Err(canceled_by_user());
         }
         let mut work = pin!(work);
@@ -52,9 +51,10 @@ impl Interrupts {
             tokio::select! {
                 biased;
                 result = work.as_mut() => return result.map_err(Failure::Statement),
-                () = unconstrained(self.cancel.requested()) => return Err(canceled_by_user()),
+                () = unconstrained(self.asked.cancel.requested()) => return Err(canceled_by_user()),
+                () = unconstrained(self.asked.terminate.requested()) => return Err(Failure::terminated()),
                 () = unconstrained(until(deadline)) => return Err(timed_out()),
-                () = unconstrained(self.shutdown.reached(Stage::Ending)) => return Err(Failure::admin_shutdown()),
+                () = unconstrained(self.shutdown.reached(Stage::Ending)) => return Err(Failure::terminated()),
                 () = unconstrained(check.as_mut()) => {
                     if socket.is_none_or(client_gone) {
                         return Err(Failure::Gone);

@@ -186,7 +186,7 @@ async fn connection(front: &Arc<Front>, socket: TcpStream, address: SocketAddr, 
             Ok(opened) => opened,
             Err(_) => Err(Failure::Gone),
         },
-        () = shutdown.reached(Stage::Stopping) => Err(Failure::admin_shutdown()),
+        () = shutdown.reached(Stage::Stopping) => Err(Failure::terminated()),
     };
     let (session, registration) = match opened {
         Ok(Opened::Session { session, registration }) => (session, registration),

@@ -91,6 +91,7 @@ pub async fn open(
         settings: wish.settings,
         client_address: address.to_string(),
         process_id: registration.process_id,
+        interruption: registration.interruption.clone(),
     };
     let mut session = engine.connect(request).map_err(|error| {
         authentication::failed(visit, &error.message);

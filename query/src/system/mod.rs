@@ -9,6 +9,7 @@ mod from_functions;
 mod functions;
 mod in_values;
 mod information;
+mod interrupting;
 mod objects;
 mod postgresql;
 mod procedures;

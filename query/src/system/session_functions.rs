@@ -11,6 +11,7 @@ use taospg_storage::FamilySize;
 
 use super::cell::{Cell, Kind};
 use super::functions::{SystemFunction, number, oid, or_null, quote_identifier, text};
+use super::interrupting::{self, Interrupting};
 use super::server_wide::DEFAULT_TABLESPACE;
 use super::snapshot::{INDEX_BIT, INFORMATION_SCHEMA_OID, Listed, PG_CATALOG_OID, PUBLIC_OID, Snapshot};
 use super::{SessionInfo, activity, procedures, relations, types};
@@ -102,6 +103,9 @@ const FUNCTIONS: &[SessionFunction] = &[
     function("pg_backend_pid", &[0], Kind::Int4, |snapshot, _| {
         Ok(i64::from(snapshot.session.entry.process_id).into())
     }),
+    function("pg_cancel_backend", &[1], Kind::Bool, |snapshot, values| {
+        interrupting::interrupt(snapshot, values, Interrupting::Statement)
+    }),
     function("pg_database_size", &[1], Kind::Int8, |snapshot, values| {
         let Some(asked) = values.first().filter(|value| !value.is_null()) else {
             return Ok(Cell::Null);
@@ -169,6 +173,9 @@ const FUNCTIONS: &[SessionFunction] = &[
             .iter()
             .map(|database| snapshot.database_bytes(database));
         Ok(or_null(known.then(|| bytes(all.sum()))))
+    }),
+    function("pg_terminate_backend", &[1, 2], Kind::Bool, |snapshot, values| {
+        interrupting::interrupt(snapshot, values, Interrupting::Session)
     }),
     function("pg_total_relation_size", &[1], Kind::Int8, size),
     function("regclass_in", &[1], Kind::Regclass, |snapshot, values| {

@@ -40,6 +40,7 @@ pub fn connect(engine: &Arc<Engine>) -> Session {
             settings: vec![("TimeZone".into(), "UTC".into())],
             client_address: "127.0.0.1".into(),
             process_id: 1,
+            interruption: Default::default(),
         })
         .unwrap()
 }

@@ -57,6 +57,7 @@ impl Server {
             settings: Vec::new(),
             client_address: "test".into(),
             process_id: 1,
+            interruption: Default::default(),
         };
         Client {
             session: self.engine.connect(request).expect("the database exists"),
