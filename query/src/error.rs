@@ -54,6 +54,7 @@ pub enum ErrorKind {
     InvalidGrantOperation,
     InvalidName,
     InvalidParameterValue,
+    InvalidEscapeSequence,
     InvalidSavepoint,
     InvalidSchemaName,
     InvalidSqlStatementName,

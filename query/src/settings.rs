@@ -253,6 +253,12 @@ pub static SETTINGS: &[Setting] = &[
         "No effect.",
     ),
     setting(
+        "max_prepared_transactions",
+        "0",
+        Kind::Fixed,
+        "There are no prepared transactions.",
+    ),
+    setting(
         "random_page_cost",
         "4",
         Kind::Real { min: 0.0, max: 1e100 },

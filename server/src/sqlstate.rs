@@ -51,6 +51,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidDatetimeFormat => "22007",
         ErrorKind::InvalidName => "42602",
         ErrorKind::InvalidParameterValue => "22023",
+        ErrorKind::InvalidEscapeSequence => "22025",
         ErrorKind::InvalidSavepoint => "3B001",
         ErrorKind::InvalidSchemaName => "3F000",
         ErrorKind::InvalidSqlStatementName => "26000",

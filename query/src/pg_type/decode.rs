@@ -29,11 +29,31 @@ pub fn decode_parameter(oid: u32, parameter: &Parameter, time_zone: Tz) -> Resul
             format!("parameters of {} are not supported", type_name(oid)),
         ));
     };
+    // Of an object's name it is not known here what it means.
+    if matches!(
+        oid,
+        oid::REGPROC | oid::REGCLASS | oid::REGTYPE | oid::REGNAMESPACE | oid::REGROLE
+    ) {
+        return object_name(parameter);
+    }
     match (&parameter.value, parameter.format) {
         (None, _) => Ok(ScalarValue::try_from(&data_type).unwrap_or(ScalarValue::Null)),
         (Some(bytes), Format::Text) => parse_literal(oid, utf8(bytes)?, time_zone),
         (Some(bytes), Format::Binary) => binary(oid, bytes),
     }
+}
+
+/// A name as text, or an OID as its digits.
+fn object_name(parameter: &Parameter) -> Result<ScalarValue, QueryError> {
+    let name = match (&parameter.value, parameter.format) {
+        (None, _) => None,
+        (Some(bytes), Format::Text) => Some(utf8(bytes)?.to_owned()),
+        (Some(bytes), Format::Binary) => match binary(oid::OID, bytes)? {
+            ScalarValue::UInt32(oid) => oid.map(|oid| oid.to_string()),
+            _ => None,
+        },
+    };
+    Ok(ScalarValue::Utf8View(name))
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, QueryError> {

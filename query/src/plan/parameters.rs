@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::common::{DFSchema, ParamValues, ScalarValue};
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{self, LimitClause, Value, Visit, Visitor};
 use super::types;
 use crate::functions::ANY_EQUAL;
 use crate::pg_type::{self, decode_parameter, oid};
+use crate::system::{self, name_functions};
 use crate::{ErrorKind, Parameter, QueryError};
 
 /// Parameters of a statement at most: PostgreSQL's own limit, from the 16-bit count of Bind.
@@ -99,12 +100,20 @@ pub fn fields(oids: &[u32]) -> Vec<Option<FieldRef>> {
 }
 
 fn field(oid: u32) -> Option<FieldRef> {
+    if is_name(oid) {
+        return Some(Arc::new(Field::new("", DataType::Utf8View, true)));
+    }
     let data_type = pg_type::arrow_type(oid)?;
     let field = Field::new("", data_type, true);
     Some(Arc::new(match pg_type::data_type_oid(field.data_type()) == oid {
         true => field,
         false => field.with_metadata(pg_type::type_metadata(oid)),
     }))
+}
+
+/// The name of an object, of a cast `$1::regclass`: it travels as text to the function that looks it up.
+fn is_name(oid: u32) -> bool {
+    name_functions(oid).is_some()
 }
 
 /// Fills the open types from a plan that was made with them open; what nothing says is text.
@@ -116,9 +125,11 @@ pub fn infer(plan: &LogicalPlan, oids: &mut [u32]) -> Result<(), QueryError> {
             found.insert(name, pg_type::field_oid(&field));
         }
     }
-    arrays(plan, &mut found);
+    from_functions(plan, &mut found);
     for (index, oid) in oids.iter_mut().enumerate().filter(|(_, oid)| **oid == 0) {
         *oid = match found.get(&format!("${}", index + 1)) {
+            // Beside a value that is an OID there is nothing to look a name up.
+            Some(inferred) if is_name(*inferred) => oid::OID,
             Some(inferred) if pg_type::arrow_type(*inferred).is_some() => *inferred,
             _ => oid::TEXT,
         };
@@ -126,8 +137,8 @@ pub fn infer(plan: &LogicalPlan, oids: &mut [u32]) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// `x = ANY($1)`: an array of x's type.
-fn arrays(plan: &LogicalPlan, found: &mut HashMap<String, u32>) {
+/// `x = ANY($1)`: an array of x's type. `f($1)`: what the functions of this name take there.
+fn from_functions(plan: &LogicalPlan, found: &mut HashMap<String, u32>) {
     let _ = plan.apply_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
         let visited = node.apply_expressions(|expr| {
@@ -139,6 +150,8 @@ fn arrays(plan: &LogicalPlan, found: &mut HashMap<String, u32>) {
                     && let Some(array) = pg_type::array_oid(pg_type::field_oid(&field))
                 {
                     found.insert(id.clone(), array);
+                } else if let Expr::ScalarFunction(ScalarFunction { func, args }) = expr {
+                    arguments(func.name(), args, &schema, found);
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
@@ -154,6 +167,30 @@ pub fn have_types(values: &ParamValues, oids: &[u32]) -> bool {
     };
     let mut pairs = values.iter().zip(oids);
     pairs.all(|(value, oid)| pg_type::arrow_type(*oid).is_some_and(|data_type| data_type == value.value.data_type()))
+}
+
+fn arguments(function: &str, args: &[Expr], schema: &DFSchema, found: &mut HashMap<String, u32>) {
+    let open = |arg: &Expr| match arg {
+        Expr::Placeholder(Placeholder { id, field: None }) => Some(id.clone()),
+        _ => None,
+    };
+    if args.iter().all(|arg| open(arg).is_none()) {
+        return;
+    }
+    let known: Vec<Option<u32>> = args
+        .iter()
+        .map(|arg| match open(arg) {
+            Some(_) => None,
+            None => arg.to_field(schema).ok().map(|(_, field)| pg_type::field_oid(&field)),
+        })
+        .collect();
+    for (position, arg) in args.iter().enumerate() {
+        if let Some(id) = open(arg)
+            && let Some(oid) = system::argument_type(function, &known, position)
+        {
+            found.entry(id).or_insert(oid);
+        }
+    }
 }
 
 /// The values of one execution.
@@ -175,7 +212,7 @@ pub fn values(oids: &[u32], parameters: &[Parameter], zone: chrono_tz::Tz) -> Re
             DataType::Timestamp(..) | DataType::Decimal128(..) | DataType::List(_)
         );
         let value: ScalarValue = match pg_type::arrow_type(*oid) {
-            Some(data_type) if !keeps && data_type != value.data_type() => {
+            Some(data_type) if !keeps && !is_name(*oid) && data_type != value.data_type() => {
                 value.cast_to(&data_type).map_err(super::errors::translate)?
             }
             _ => value,

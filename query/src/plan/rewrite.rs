@@ -15,7 +15,7 @@ use super::names::{folded, name_items};
 use super::numbers;
 use super::resolve::{Named, Relations};
 use super::table::{self, TBNAME};
-use crate::system::TABLE_OID;
+use crate::system::{self, TABLE_OID};
 use crate::{ErrorKind, QueryError};
 
 /// Every identifier in the statement's expressions, folded: what decides which pseudo-columns its tables have.
@@ -73,6 +73,30 @@ enum Shown<'a> {
     Other,
 }
 
+/// `VALUES (0::int, NULL::text), (1, 'x')`: what one row casts, and others leave open, has that type in all of them.
+fn share_casts(rows: &mut [ast::Parens<Vec<Expr>>]) {
+    let width = rows.iter().map(|row| row.content.len()).min().unwrap_or(0);
+    for column in 0..width {
+        let cast = rows.iter().find_map(|row| match &row.content[column] {
+            cast @ Expr::Cast { array: false, .. } => Some(cast.clone()),
+            _ => None,
+        });
+        let Some(cast) = cast else { continue };
+        for row in rows.iter_mut() {
+            let value = &mut row.content[column];
+            let is_open = matches!(value, Expr::Value(value)
+                if matches!(value.value, Value::SingleQuotedString(_) | Value::Null | Value::Placeholder(_)));
+            if is_open {
+                let mut same = cast.clone();
+                if let Expr::Cast { expr, .. } = &mut same {
+                    **expr = value.clone();
+                }
+                *value = same;
+            }
+        }
+    }
+}
+
 impl<'a> Shown<'a> {
     fn table(self) -> Option<&'a Named> {
         match self {
@@ -94,6 +118,7 @@ impl VisitorMut for Rewriter<'_> {
         });
         match query.body.as_mut() {
             SetExpr::Values(values) => {
+                share_casts(&mut values.rows);
                 for row in &mut values.rows {
                     row.content.iter_mut().for_each(narrow_literal);
                 }
@@ -267,11 +292,11 @@ impl Rewriter<'_> {
         if !select.projection.iter().any(has_star) {
             return starred;
         }
-        let factors: Vec<(Option<String>, Shown<'_>)> = select
+        let factors: Vec<(Option<String>, Shown<'_>, Vec<&'static str>)> = select
             .from
             .iter()
             .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
-            .map(|factor| (alias_of(factor), self.shown(factor)))
+            .map(|factor| (alias_of(factor), self.shown(factor), self.system_columns(factor)))
             .collect();
         let merged = select
             .from
@@ -296,16 +321,23 @@ impl Rewriter<'_> {
         for item in std::mem::take(&mut select.projection) {
             match item {
                 SelectItem::Wildcard(options) => {
-                    starred.extend(factors.iter().filter_map(|(_, shown)| shown.table()).flat_map(visible));
-                    let any_hidden = factors.iter().any(|(_, named)| !hidden(*named).is_empty());
-                    let all_aliased = factors.iter().all(|(alias, _)| alias.is_some());
+                    starred.extend(
+                        factors
+                            .iter()
+                            .filter_map(|(_, shown, _)| shown.table())
+                            .flat_map(visible),
+                    );
+                    let of_system = factors.iter().flat_map(|(_, _, columns)| columns);
+                    starred.extend(of_system.map(|name| name.to_string()));
+                    let any_hidden = factors.iter().any(|(_, named, _)| !hidden(*named).is_empty());
+                    let all_aliased = factors.iter().all(|(alias, ..)| alias.is_some());
                     if !any_hidden {
                         items.push(SelectItem::Wildcard(options));
                     } else if factors.len() == 1 || merged || !all_aliased {
-                        let names = factors.iter().flat_map(|(_, named)| hidden(*named)).collect();
+                        let names = factors.iter().flat_map(|(_, named, _)| hidden(*named)).collect();
                         items.push(SelectItem::Wildcard(without(options, names)));
                     } else {
-                        for (alias, named) in &factors {
+                        for (alias, named, _) in &factors {
                             let name =
                                 ObjectName::from(vec![Ident::with_quote('"', alias.clone().unwrap_or_default())]);
                             let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
@@ -316,11 +348,11 @@ impl Rewriter<'_> {
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                     let alias = name.0.last().and_then(|part| part.as_ident()).map(folded);
-                    let shown = factors
-                        .iter()
-                        .find(|(other, _)| *other == alias)
-                        .map_or(Shown::Other, |(_, shown)| *shown);
+                    let found = factors.iter().find(|(other, ..)| *other == alias);
+                    let shown = found.map_or(Shown::Other, |(_, shown, _)| *shown);
                     starred.extend(shown.table().into_iter().flat_map(visible));
+                    let of_system = found.into_iter().flat_map(|(_, _, columns)| columns);
+                    starred.extend(of_system.map(|name| name.to_string()));
                     let options = without(options, hidden(shown).into_iter().collect());
                     items.push(SelectItem::QualifiedWildcard(
                         SelectItemQualifiedWildcardKind::ObjectName(name),
@@ -332,6 +364,14 @@ impl Rewriter<'_> {
         }
         select.projection = items;
         starred
+    }
+
+    /// The names that `*` brings in from a system table.
+    fn system_columns(&self, factor: &TableFactor) -> Vec<&'static str> {
+        match (self.shown(factor), factor) {
+            (Shown::System, TableFactor::Table { name, .. }) => system::columns_of(name),
+            _ => Vec::new(),
+        }
     }
 
     fn shown(&self, factor: &TableFactor) -> Shown<'_> {

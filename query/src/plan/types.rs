@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit};
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::planner::TypePlanner;
-use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType as SqlType, ExactNumberInfo, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, DataType as SqlType, ExactNumberInfo, Ident, ObjectName, TimezoneInfo,
+};
 
 use super::errors;
 use crate::pg_type::{self, oid};
@@ -149,7 +151,12 @@ pub fn type_oid(sql_type: &SqlType) -> Option<u32> {
                 "interval" => oid::INTERVAL,
                 "bytea" => oid::BYTEA,
                 "numeric" => oid::NUMERIC,
-                _ => return None,
+                // Arrays by their internal names: _int4.
+                other => {
+                    let element = Ident::new(other.strip_prefix('_')?);
+                    let element = SqlType::Custom(ObjectName::from(vec![element]), Vec::new());
+                    pg_type::array_oid(type_oid(&element)?)?
+                }
             }
         }
         _ => return None,

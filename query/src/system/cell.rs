@@ -46,6 +46,8 @@ pub(super) enum Kind {
     OidVector,
     Int2Vector,
     Int2Array,
+    /// Of functions that answer nothing: an empty text.
+    Void,
 }
 
 impl Kind {
@@ -93,7 +95,7 @@ impl Kind {
             | Kind::Regclass
             | Kind::Regnamespace
             | Kind::Regrole => DataType::UInt32,
-            Kind::Name | Kind::Text | Kind::Char | Kind::Varchar => DataType::Utf8View,
+            Kind::Name | Kind::Text | Kind::Char | Kind::Varchar | Kind::Void => DataType::Utf8View,
             Kind::Interval => DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano),
             Kind::Timestamptz => DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into())),
             Kind::TextArray | Kind::NameArray | Kind::AclArray => DataType::List(item(DataType::Utf8View)),
@@ -130,6 +132,7 @@ impl Kind {
             Kind::OidVector => 30,
             Kind::Int2Vector => 22,
             Kind::Int2Array => 1005,
+            Kind::Void => 2278,
         }
     }
 }
@@ -239,7 +242,7 @@ fn array(kind: Kind, cells: &[&Cell]) -> ArrayRef {
             let values = cells.iter().map(|cell| number::<i64>(cell));
             Arc::new(arrow::array::TimestampMicrosecondArray::from_iter(values).with_timezone("UTC"))
         }
-        Kind::Name | Kind::Text | Kind::Char | Kind::Varchar => {
+        Kind::Name | Kind::Text | Kind::Char | Kind::Varchar | Kind::Void => {
             Arc::new(StringViewArray::from_iter(cells.iter().map(|cell| match cell {
                 Cell::Text(value) => Some(value.as_str()),
                 _ => None,

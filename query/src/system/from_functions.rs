@@ -5,6 +5,7 @@
 //! | `unnest(a) AS x`, `generate_series(1, 3) AS x` | `… AS x(x)`: the alias is the column's name, too |
 //! | `unnest(a) WITH ORDINALITY AS t(x, n)` | a derived table that numbers the rows |
 //! | `current_schema() AS s`, any function of one value | `(SELECT current_schema() AS s) AS s` |
+//! | `pg_partition_tree(x)` and others | see `derived.rs` |
 //! | `pg_timezone_names()` | the system table of that name |
 
 use datafusion::sql::sqlparser::ast::{
@@ -14,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::{procedures, tables};
+use super::{derived, procedures, tables};
 
 /// Rewrites a factor in place.
 pub(super) fn rewrite(factor: &mut TableFactor) {
@@ -49,6 +50,11 @@ pub(super) fn rewrite(factor: &mut TableFactor) {
                 return;
             }
             let values: Vec<String> = arguments.args.iter().map(ToString::to_string).collect();
+            if let Some(subquery) = derived::subquery(&function, &values) {
+                let alias = alias.clone().unwrap_or_else(|| named(Ident::new(&*function)));
+                *factor = parsed(&subquery, Some(&alias));
+                return;
+            }
             let source = format!("{function}({})", values.join(", "));
             if *with_ordinality {
                 if let Some(numbered) = numbered(&function, &source, alias.as_ref()) {

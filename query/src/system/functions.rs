@@ -258,9 +258,25 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
         SystemFunction::udf("inet_server_port", &[0], Kind::Int4, |_| Ok(Cell::Null)),
         SystemFunction::udf("pg_is_in_recovery", &[0], Kind::Bool, |_| Ok(false.into())),
         SystemFunction::udf("pg_relation_is_publishable", &[1], Kind::Bool, |_| Ok(false.into())),
-        SystemFunction::udf("pg_advisory_unlock_all", &[0], Kind::Text, |_| Ok("".into())),
+        SystemFunction::udf("pg_advisory_unlock_all", &[0], Kind::Void, |_| Ok("".into())),
+        SystemFunction::udf("like_escape", &[2], Kind::Text, |values| {
+            match (text(values, 0), text(values, 1)) {
+                (Some(pattern), Some(escape)) => Ok(like_escape(&pattern, &escape).map_err(errors::wrap)?.into()),
+                _ => Ok(Cell::Null),
+            }
+        }),
         SystemFunction::udf("no_texts", &[0], Kind::TextArray, |_| Ok(Cell::Texts(Vec::new()))),
     ];
+    // Indexes are not read as such, and there is no count of what is read from a table.
+    for name in [
+        "pg_stat_get_numscans",
+        "pg_stat_get_tuples_fetched",
+        "pg_stat_get_tuples_returned",
+    ] {
+        functions.push(SystemFunction::udf(name, &[1], Kind::Int8, |values| {
+            Ok(or_null(oid(values, 0).map(|_| 0_i64)))
+        }));
+    }
     // Everything there is can be seen from every search path, by the one superuser.
     for name in [
         "pg_collation_is_visible",
@@ -295,7 +311,32 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
     ] {
         functions.push(SystemFunction::udf(name, arities, Kind::Text, |_| Ok(Cell::Null)));
     }
+    functions.extend(super::array_numbers::functions());
+    functions.push(super::type_of::function());
     functions
+}
+
+/// A pattern of LIKE with another escape character, written with backslashes.
+fn like_escape(pattern: &str, escape: &str) -> Result<String, QueryError> {
+    let mut of_escape = escape.chars();
+    let (escape, None) = (of_escape.next(), of_escape.next()) else {
+        let error = QueryError::new(ErrorKind::InvalidEscapeSequence, "invalid escape string");
+        return Err(error.with_hint("Escape string must be empty or one character."));
+    };
+    let mut written = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        if Some(character) == escape {
+            written.push('\\');
+            written.extend(characters.next());
+        } else {
+            if character == '\\' {
+                written.push('\\');
+            }
+            written.push(character);
+        }
+    }
+    Ok(written)
 }
 
 /// `8192 bytes`, `24 kB`: PostgreSQL changes the unit at ten of the next one, rounding.
@@ -477,6 +518,14 @@ mod tests {
         assert_eq!(parts("1a"), None);
         assert_eq!(parts("a."), None);
         assert_eq!(parts("\"a"), None);
+    }
+
+    #[test]
+    fn patterns_are_escaped_with_backslashes() {
+        let escaped = |pattern, escape| like_escape(pattern, escape).ok();
+        assert_eq!(escaped("pg/_a//b%", "/"), Some("pg\\_a\\/b%".to_owned()));
+        assert_eq!(escaped("a\\_", ""), Some("a\\\\_".to_owned()));
+        assert_eq!(escaped("a", "//"), None);
     }
 
     #[test]

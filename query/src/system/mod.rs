@@ -4,7 +4,9 @@
 //! functions beside them, and `rewrite.rs` puts what clients write into words that DataFusion plans.
 
 mod activity;
+mod array_numbers;
 mod cell;
+mod derived;
 mod from_functions;
 mod functions;
 mod in_values;
@@ -19,8 +21,10 @@ mod rewrite;
 mod roles;
 mod server_wide;
 mod session_functions;
+mod set_returning;
 mod snapshot;
 mod tables;
+mod type_of;
 mod types;
 mod views;
 
@@ -111,6 +115,33 @@ pub use snapshot::Mentioned;
 /// The function that turns a text or an OID into a value of this type (regclass, regtype, …), and the one that turns such a value into text.
 pub fn name_functions(type_oid: u32) -> Option<(&'static str, &'static str)> {
     session_functions::name_functions(type_oid)
+}
+
+/// The columns of a system table; empty where there is none of that name.
+pub fn columns_of(name: &ast::ObjectName) -> Vec<&'static str> {
+    let parts: Vec<&str> = name
+        .0
+        .iter()
+        .filter_map(|part| part.as_ident())
+        .map(|ident| ident.value.as_str())
+        .collect();
+    let found = match parts.as_slice() {
+        [table] => tables::find("pg_catalog", table),
+        [.., schema, table] => tables::find(schema, table),
+        [] => None,
+    };
+    found.map_or_else(Vec::new, |table| table.columns.iter().map(|(name, _)| *name).collect())
+}
+
+/// Whether a type has this name.
+pub fn is_type(name: &str) -> bool {
+    types::by_name(name).is_some()
+}
+
+/// The type that functions of this name take at a position, when all that can be called with these types agree on it. `None` stands for an
+/// argument whose type is open.
+pub fn argument_type(function: &str, known: &[Option<u32>], position: usize) -> Option<u32> {
+    procedures::argument_type(function, known, position)
 }
 
 /// Rewrites what DataFusion does not plan (`::regclass`, `OPERATOR(pg_catalog.~)`, …) into what it does.

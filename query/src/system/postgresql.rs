@@ -82,6 +82,15 @@ pub(super) struct OperatorClassRow {
     pub is_default: bool,
 }
 
+/// A row of `pg_get_keywords()`.
+pub(super) struct KeywordRow {
+    pub word: &'static str,
+    /// U, C, T or R.
+    pub code: &'static str,
+    /// Whether it can name a column without AS.
+    pub bare_label: bool,
+}
+
 pub(super) static RELATIONS: LazyLock<Vec<RelationRow>> = LazyLock::new(|| {
     lines(include_str!("postgresql/relations.txt"))
         .map(|mut words| RelationRow {
@@ -172,6 +181,16 @@ pub(super) static OPERATOR_CLASSES: LazyLock<Vec<OperatorClassRow>> = LazyLock::
         .collect()
 });
 
+pub(super) static KEYWORDS: LazyLock<Vec<KeywordRow>> = LazyLock::new(|| {
+    lines(include_str!("postgresql/keywords.txt"))
+        .map(|mut words| KeywordRow {
+            word: word(&mut words),
+            code: word(&mut words),
+            bare_label: word(&mut words) == "1",
+        })
+        .collect()
+});
+
 /// The type that `relations.txt` calls so: as `format_type` prints it, without spaces and quotes.
 pub(super) fn type_oid(written: &str) -> Option<u32> {
     let squeezed = |row: &&TypeRow| {
@@ -216,6 +235,11 @@ mod tests {
             OPERATOR_CLASSES
                 .iter()
                 .any(|row| row.type_oid == 1184 && row.is_default)
+        );
+        assert!(
+            KEYWORDS
+                .iter()
+                .any(|row| row.word == "select" && row.code == "R" && row.bare_label)
         );
         assert!(RELATIONS.iter().all(|row| row.oid != 0 && !row.columns.is_empty()));
     }

@@ -56,7 +56,10 @@ const OWN_SIGNATURES: &[(&str, u32, &[u32])] = &[
 /// Functions of ours that are operators or keywords in SQL and have no name there.
 const NAMELESS: &[&str] = &[
     "any_equal",
+    "array_expanded",
+    "array_numbers",
     "array_out",
+    "array_subscripts",
     "current_date",
     "current_timestamp",
     "integer_add",
@@ -70,7 +73,14 @@ const NAMELESS: &[&str] = &[
 ];
 
 /// Functions that are read in FROM, and by the parser itself.
-const TABLE_FUNCTIONS: &[&str] = &["generate_series", "unnest"];
+const TABLE_FUNCTIONS: &[&str] = &[
+    "generate_series",
+    "generate_subscripts",
+    "pg_get_keywords",
+    "pg_partition_ancestors",
+    "pg_partition_tree",
+    "unnest",
+];
 
 /// Every function there is, by name.
 pub(super) fn all() -> &'static [Procedure] {
@@ -104,6 +114,31 @@ pub(super) fn named(text: &str) -> Vec<&'static Procedure> {
         procedure.name == name && wanted.as_ref().is_none_or(|wanted| own().eq(wanted.iter().copied()))
     };
     all().iter().filter(fits).collect()
+}
+
+/// See [`super::argument_type`].
+pub(super) fn argument_type(function: &str, known: &[Option<u32>], position: usize) -> Option<u32> {
+    let named = all().iter().filter(|own| own.name == function && !own.variadic);
+    let candidates: Vec<&[u32]> = named.map(|own| own.arguments.as_slice()).collect();
+    // Those that take more have defaults for the rest.
+    let as_many = |own: &&[u32]| own.len() == known.len();
+    let takes = |own: &&[u32]| own.len() >= known.len();
+    let candidates: Vec<&[u32]> = match candidates.iter().any(as_many) {
+        true => candidates.into_iter().filter(as_many).collect(),
+        false => candidates.into_iter().filter(takes).collect(),
+    };
+    let exact = candidates.iter().filter(|own| {
+        let fits = |(own, known): (&u32, &Option<u32>)| known.is_none_or(|known| known == *own);
+        own.iter().zip(known).all(fits)
+    });
+    let exact: Vec<&&[u32]> = exact.collect();
+    let usable = match exact.is_empty() {
+        true => candidates.iter().collect(),
+        false => exact,
+    };
+    let mut types = usable.iter().filter_map(|own| own.get(position).copied());
+    let first = types.next()?;
+    types.all(|other| other == first).then_some(first)
 }
 
 fn list() -> Vec<Procedure> {

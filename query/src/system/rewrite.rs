@@ -7,6 +7,9 @@
 //! | `ARRAY(SELECT f(x) FROM unnest(a) AS x)` | `array_transform(a, x -> f(x))` |
 //! | `(SELECT x FROM … WHERE y = outer)` as a value | `(SELECT max(x) …)`: a correlated value must be an aggregate to be planned |
 //! | `x IN (SELECT …)` as a value, functions in FROM | see `in_values.rs`, `from_functions.rs` |
+//! | `x LIKE 'a/_%' ESCAPE '/'` | `x LIKE like_escape('a/_%', '/')` |
+//! | `pg_catalog.pg_class.oid` | `pg_class.oid` |
+//! | `(t.pair).x` | `get_field(t.pair, 'x')` |
 //! | `current_schema`, `user` without parentheses | `current_schema()`, `user()` |
 //! | a SELECT joining a table that never has rows, or asking for kinds of relations that there are none of | the same columns `WHERE false`: nothing of it needs to be planned |
 //!
@@ -15,12 +18,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut, visit_expressions_mut,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, ObjectNamePart, Query,
+    Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, ValueWithSpan, VisitMut, VisitorMut,
+    visit_expressions_mut,
 };
 
-use super::{from_functions, in_values, tables};
+use super::cell::Kind;
+use super::{from_functions, in_values, set_returning, tables};
 use crate::QueryError;
 
 /// Rewrites a statement in place.
@@ -36,6 +41,7 @@ impl VisitorMut for Rewrite {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         in_values::rewrite(query);
+        set_returning::rewrite(&mut query.body);
         if empty_selects(&mut query.body) {
             // No rows, no order; it may name columns that are gone now.
             query.order_by = None;
@@ -59,6 +65,11 @@ impl VisitorMut for Rewrite {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        without_missing_kinds(expr);
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         rewrite_expr(expr);
         ControlFlow::Continue(())
@@ -75,6 +86,23 @@ fn part(name: &ObjectName, position: usize) -> Option<&str> {
 fn rewrite_expr(expr: &mut Expr) {
     match expr {
         Expr::Collate { expr: inner, .. } => *expr = take(inner),
+        Expr::CompoundIdentifier(parts) if parts.len() == 3 && parts[0].value == "pg_catalog" => {
+            parts.remove(0);
+        }
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            if let [AccessExpr::Dot(Expr::Identifier(field))] = access_chain.as_slice()
+                && matches!(unnested(root), Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+            {
+                let name = Value::SingleQuotedString(field.value.clone());
+                *expr = call("get_field", vec![take(root), Expr::Value(name.into())]);
+            }
+        }
+        Expr::Like {
+            pattern, escape_char, ..
+        }
+        | Expr::ILike {
+            pattern, escape_char, ..
+        } => plain_escape(pattern, escape_char),
         Expr::BinaryOp { op, left, right } => {
             if let BinaryOperator::PGCustomBinaryOperator(name) = op
                 && let Some(plain) = plain_operator(name)
@@ -91,6 +119,7 @@ fn rewrite_expr(expr: &mut Expr) {
             }
             *expr = word;
         }
+        Expr::Subquery(query) if is_no_row(query) => *expr = no_text(),
         Expr::Subquery(query) => {
             let outer_conditions = make_scalar(query);
             if let Some(conditions) = outer_conditions {
@@ -112,6 +141,22 @@ fn rewrite_expr(expr: &mut Expr) {
         && let Some(values) = array_of_subquery(function)
     {
         *expr = values;
+    }
+}
+
+/// A pattern with an escape character of its own becomes one with backslashes, which is the one that DataFusion knows.
+fn plain_escape(pattern: &mut Expr, escape: &mut Option<ValueWithSpan>) {
+    let is_plain = |escape: &ValueWithSpan| matches!(&escape.value, Value::SingleQuotedString(text) if text == "\\");
+    if let Some(escape) = escape.take().filter(|escape| !is_plain(escape)) {
+        *pattern = call("like_escape", vec![take(pattern), Expr::Value(escape)]);
+    }
+}
+
+/// Without its parentheses.
+pub(super) fn unnested(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => unnested(inner),
+        other => other,
     }
 }
 
@@ -162,7 +207,9 @@ fn literal(expr: &Expr) -> Option<&str> {
 }
 
 fn rewrite_function(function: &mut Function) {
-    if function.name.0.len() == 2 && part(&function.name, 0) == Some("pg_catalog") {
+    if function.name.0.len() == 2
+        && part(&function.name, 0).is_some_and(|schema| schema.eq_ignore_ascii_case("pg_catalog"))
+    {
         function.name.0.remove(0);
     }
     // current_user and its like come without parentheses.
@@ -189,7 +236,7 @@ fn arguments(values: Vec<Expr>) -> FunctionArguments {
     })
 }
 
-fn call(name: &str, values: Vec<Expr>) -> Expr {
+pub(super) fn call(name: &str, values: Vec<Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
@@ -424,6 +471,73 @@ fn is_always_empty(select: &Select) -> bool {
     plain && values && (no_kind || select.from.iter().any(table_is_empty))
 }
 
+/// Takes `WHEN t.typtype = 'd' THEN …` out of a CASE: there are no domains and composite types, and what is asked about them is often more than
+/// can be planned.
+fn without_missing_kinds(expr: &mut Expr) {
+    let Expr::Case {
+        operand: None,
+        conditions,
+        else_result,
+        ..
+    } = expr
+    else {
+        return;
+    };
+    let never = |condition: &Expr| match condition {
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Eq,
+            right,
+        } => {
+            column_name(left) == Some("typtype")
+                && literal(right).is_some_and(|kind| matches!(kind, "c" | "d" | "m" | "r"))
+        }
+        _ => false,
+    };
+    if !conditions.iter().any(|when| never(&when.condition)) {
+        return;
+    }
+    let result_type = conditions
+        .first()
+        .map_or(DataType::Text, |when| asked_type(&when.result));
+    conditions.retain(|when| !never(&when.condition));
+    if conditions.is_empty() {
+        let otherwise = else_result.take().map_or(Expr::Value(Value::Null.into()), |expr| *expr);
+        *expr = cast(otherwise, result_type);
+    }
+}
+
+/// The type of what a client asks about a type: OIDs, or names where it says so.
+fn asked_type(result: &Expr) -> DataType {
+    let Expr::Subquery(query) = result else {
+        return DataType::Text;
+    };
+    let oid = DataType::Custom(ObjectName::from(vec![Ident::new("oid")]), Vec::new());
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return oid;
+    };
+    let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] = select.projection.as_slice()
+    else {
+        return oid;
+    };
+    if !is_aggregate(value) {
+        return oid;
+    }
+    let item = match value.to_string().contains("::") {
+        true => DataType::Text,
+        false => oid,
+    };
+    DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), None))
+}
+
+fn column_name(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Identifier(name) => Some(name.value.as_str()),
+        Expr::CompoundIdentifier(parts) => parts.last().map(|name| name.value.as_str()),
+        _ => None,
+    }
+}
+
 /// `c.relkind IN ('p', 'I')`: kinds of relations that there are none of, partitioned ones among them.
 fn asks_for_no_kind(condition: &Expr) -> bool {
     let never =
@@ -439,14 +553,7 @@ fn asks_for_no_kind(condition: &Expr) -> bool {
             expr,
             list,
             negated: false,
-        } => {
-            let of_kind = match expr.as_ref() {
-                Expr::Identifier(name) => name.value == "relkind",
-                Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|name| name.value == "relkind"),
-                _ => false,
-            };
-            of_kind && list.iter().all(never)
-        }
+        } => column_name(expr) == Some("relkind") && list.iter().all(never),
         _ => false,
     }
 }
@@ -485,9 +592,68 @@ fn factor_is_empty(factor: &TableFactor) -> bool {
     }
 }
 
-/// Keeps names and number of the columns; their type is text.
+/// Whether a subquery used as a value is one over a table that never has rows; such have been rewritten to `SELECT … WHERE false`.
+fn is_no_row(query: &Query) -> bool {
+    match query.body.as_ref() {
+        SetExpr::Select(select) => {
+            let never = Expr::Value(Value::Boolean(false).into());
+            select.from.is_empty() && select.selection.as_ref() == Some(&never)
+        }
+        _ => false,
+    }
+}
+
+/// NULL of the type that a column has: beside rows of another SELECT, in a UNION, it must be the same.
+fn no_value(expr: &Expr, from: &[TableWithJoins]) -> Expr {
+    let Some(name) = column_name(expr) else {
+        return no_text();
+    };
+    let factors = from
+        .iter()
+        .flat_map(|table| std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)));
+    let kind = factors
+        .filter_map(|factor| match factor {
+            TableFactor::Table { name, .. } => part(name, name.0.len().checked_sub(1)?),
+            _ => None,
+        })
+        .find_map(|table| {
+            let columns = &tables::find("pg_catalog", table)?.columns;
+            columns.iter().find(|(own, _)| *own == name).map(|(_, kind)| *kind)
+        });
+    let own = |name: &str| DataType::Custom(ObjectName::from(vec![Ident::new(name)]), Vec::new());
+    let data_type = match kind {
+        Some(Kind::Bool) => DataType::Boolean,
+        Some(Kind::Int2) => DataType::SmallInt(None),
+        Some(Kind::Int4) => DataType::Integer(None),
+        Some(Kind::Int8) => DataType::BigInt(None),
+        Some(Kind::Oid) => own("oid"),
+        Some(Kind::Name) => own("name"),
+        _ => DataType::Text,
+    };
+    cast(Expr::Value(Value::Null.into()), data_type)
+}
+
+fn no_text() -> Expr {
+    cast(Expr::Value(Value::Null.into()), DataType::Text)
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(expr),
+        data_type,
+        array: false,
+        format: None,
+    }
+}
+
+/// Keeps names and number of the columns, and the types of plain columns; of the rest it is text.
 fn make_empty(select: &mut Select) {
     for (position, item) in select.projection.iter_mut().enumerate() {
+        let null = match item {
+            SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) => no_value(expr, &select.from),
+            _ => no_text(),
+        };
         let name = match item {
             SelectItem::ExprWithAlias { alias, .. } => alias.clone(),
             SelectItem::UnnamedExpr(Expr::Identifier(name)) => name.clone(),
@@ -495,13 +661,6 @@ fn make_empty(select: &mut Select) {
                 parts[parts.len() - 1].clone()
             }
             _ => Ident::new(format!("column{}", position + 1)),
-        };
-        let null = Expr::Cast {
-            kind: CastKind::Cast,
-            expr: Box::new(Expr::Value(Value::Null.into())),
-            data_type: DataType::Text,
-            array: false,
-            format: None,
         };
         *item = SelectItem::ExprWithAlias {
             expr: null,

@@ -150,6 +150,11 @@ const FUNCTIONS: &[SessionFunction] = &[
     }),
     function("pg_is_other_temp_schema", &[1], Kind::Bool, |_, _| Ok(false.into())),
     function("pg_my_temp_schema", &[0], Kind::Oid, |_, _| Ok(0_i64.into())),
+    function("pg_partition_root", &[1], Kind::Regclass, |snapshot, values| {
+        let found = listed(snapshot, values);
+        let root = found.filter(|listed| listed.is_child || listed.is_partitioned());
+        Ok(or_null(root.map(|listed| listed.table.oid)))
+    }),
     function("pg_postmaster_start_time", &[0], Kind::Timestamptz, |snapshot, _| {
         Ok(activity::instant(snapshot.engine().started()))
     }),

@@ -51,3 +51,7 @@ all_types="(SELECT oid FROM pg_type WHERE oid IN $types OR typelem IN $types AND
     ask "SELECT c.oid, f.oid, f.opfname, c.opcname, c.opcintype, c.opcdefault::int
            FROM pg_opclass c JOIN pg_opfamily f ON f.oid = c.opcfamily WHERE c.opcmethod = 403 AND c.opcintype IN $types ORDER BY c.oid"
 } >operator_classes.txt
+{
+    echo "# word code bare-label"
+    ask "SELECT word, catcode, barelabel::int FROM pg_get_keywords() ORDER BY word COLLATE \"C\""
+} >keywords.txt
