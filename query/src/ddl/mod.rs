@@ -17,6 +17,7 @@ use crate::{ErrorKind, QueryError, Session};
 
 mod alter;
 mod database;
+mod missing;
 mod table;
 mod table_as;
 mod view;
@@ -48,6 +49,7 @@ pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<
             cascade,
         } => table::drop(session, *if_exists, names, *stable, *cascade).await,
         Command::CreateView(create) => view::create(session, create).await,
+        Command::DropMissing(drop) => missing::drop(session, drop),
         Command::DropViews {
             if_exists,
             names,

@@ -305,6 +305,7 @@ fn writes(command: &Command) -> Option<&'static str> {
         Command::DropTables { .. } => Some("DROP TABLE"),
         Command::CreateTableAs(_) => Some("CREATE TABLE AS"),
         Command::CreateView(_) => Some("CREATE VIEW"),
+        Command::DropMissing(drop) => Some(drop.tag),
         Command::DropViews { .. } => Some("DROP VIEW"),
         Command::Comment { .. } => Some("COMMENT"),
         Command::Role(command) => Some(command.tag()),

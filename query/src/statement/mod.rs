@@ -28,6 +28,7 @@ mod cursor;
 mod database;
 mod declare;
 pub(crate) mod lexer;
+mod missing;
 mod role;
 mod set;
 pub(crate) mod shape;
@@ -46,9 +47,10 @@ pub(crate) use cursor::syntax_error;
 pub(crate) use database::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
 pub(crate) use declare::{Declare, Direction};
 use lexer::{TokenKind, skip_space, statement_end, token_at};
-use shape::Shape;
+pub(crate) use missing::DropMissing;
 pub(crate) use role::{Grants, Owned, RoleCommand, RoleName, RoleOption, Things};
 pub(crate) use set::{Discard, SetCommand, SetScope};
+use shape::Shape;
 pub(crate) use show::{Show, TablesKind};
 pub(crate) use transaction::{TransactionCommand, TransactionModes};
 pub(crate) use types::ColumnType;
@@ -130,6 +132,8 @@ pub(crate) enum Command {
         cascade: bool,
     },
     CreateView(Box<CreateView>),
+    /// Of a kind that there is none of.
+    DropMissing(DropMissing),
     DropViews {
         if_exists: bool,
         names: Vec<TableName>,
@@ -539,8 +543,8 @@ fn parse_drop(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             })
         }
         "view" => view::parse_drop(cursor),
-        "materialized" | "index" | "schema" | "sequence" | "function" | "type" | "extension" | "domain" | "trigger"
-        | "stream" | "topic" | "procedure" | "aggregate" => {
+        "materialized" | "sequence" | "type" | "domain" => missing::parse_drop(cursor),
+        "index" | "schema" | "function" | "extension" | "trigger" | "stream" | "topic" | "procedure" | "aggregate" => {
             let what = format!("DROP {}", cursor.peek().value.to_ascii_uppercase());
             Err(cursor.unsupported(&what))
         }
