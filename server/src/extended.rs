@@ -296,10 +296,16 @@ impl Connection {
                 self.describe_rows(&statement, &[]);
             }
             b'P' => {
-                let portal = self.portal(&name)?;
-                let statement = portal.statement.clone();
-                let formats = portal.result_formats.clone();
-                self.describe_rows(&statement, &formats);
+                if let Some(portal) = self.portals.get(name.as_str()) {
+                    let statement = portal.statement.clone();
+                    let formats = portal.result_formats.clone();
+                    self.describe_rows(&statement, &formats);
+                } else {
+                    // A cursor of DECLARE is a portal by its name.
+                    let fields = self.session.cursor_fields(name.as_str());
+                    let fields = fields.map_err(|_| no_portal(name.as_str()))?;
+                    self.wire.output.row_description(&fields, &[]);
+                }
             }
             other => return Err(invalid_target("DESCRIBE", other)),
         }
@@ -311,10 +317,6 @@ impl Connection {
             Some(fields) => self.wire.output.row_description(fields, formats),
             None => self.wire.output.no_data(),
         }
-    }
-
-    fn portal(&self, name: &Text) -> Result<&Portal, QueryError> {
-        self.portals.get(name.as_str()).ok_or_else(|| no_portal(name.as_str()))
     }
 
     async fn execute(&mut self, mut body: BodyReader) -> Flow<()> {

@@ -137,7 +137,8 @@ impl Session {
         Ok("DECLARE CURSOR".into())
     }
 
-    pub(super) fn cursor_fields(&self, name: &str) -> Result<Arc<[ResultField]>, QueryError> {
+    /// The columns of a cursor's rows, for FETCH and for Describe: it is a portal, too.
+    pub fn cursor_fields(&self, name: &str) -> Result<Arc<[ResultField]>, QueryError> {
         let cursor = self.cursors.open.get(name).ok_or_else(|| missing(name))?;
         Ok(cursor.fields.clone())
     }
