@@ -290,7 +290,7 @@ pub(super) fn routines(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             format!("{}_{}", procedure.name, procedure.oid).into(),
             database(snapshot),
             schema.into(),
-            procedure.name.as_str().into(),
+            (*procedure.name).into(),
             if procedure.kind == "f" {
                 "FUNCTION".into()
             } else {

@@ -3,6 +3,9 @@
 
 use std::sync::LazyLock;
 
+use super::procedures::Procedure;
+use super::snapshot::PG_CATALOG_OID;
+
 /// A relation of pg_catalog or information_schema.
 pub(super) struct RelationRow {
     pub schema: &'static str,
@@ -37,19 +40,6 @@ pub(super) struct TypeRow {
     pub collation: u32,
     /// What `format_type` prints.
     pub display: String,
-}
-
-/// A row of pg_proc.
-pub(super) struct FunctionRow {
-    pub oid: u32,
-    pub name: &'static str,
-    /// `prokind`: f, a or w.
-    pub kind: &'static str,
-    pub volatility: &'static str,
-    pub strict: bool,
-    pub returns_set: bool,
-    pub result: u32,
-    pub arguments: Vec<u32>,
 }
 
 /// A row of pg_operator.
@@ -127,17 +117,20 @@ pub(super) static TYPES: LazyLock<Vec<TypeRow>> = LazyLock::new(|| {
 });
 
 /// By name, then by OID.
-pub(super) static FUNCTIONS: LazyLock<Vec<FunctionRow>> = LazyLock::new(|| {
+pub(super) static FUNCTIONS: LazyLock<Vec<Procedure>> = LazyLock::new(|| {
     lines(include_str!("postgresql/functions.txt"))
-        .map(|mut words| FunctionRow {
+        .map(|mut words| Procedure {
             oid: oid(&mut words),
-            name: word(&mut words),
+            name: word(&mut words).into(),
+            namespace: PG_CATALOG_OID,
             kind: word(&mut words),
             volatility: word(&mut words),
             strict: word(&mut words) == "1",
             returns_set: word(&mut words) == "1",
             result: oid(&mut words),
             arguments: words.filter_map(|argument| argument.parse().ok()).collect(),
+            variadic: false,
+            description: None,
         })
         .collect()
 });

@@ -1,6 +1,7 @@
 //! pg_proc: the functions that are really here. PostgreSQL's signatures for those that it has too, ours for our own, and a row that takes
 //! anything for what DataFusion brings along.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
@@ -14,9 +15,10 @@ use super::types;
 use crate::functions;
 
 /// A function as pg_proc lists it.
+#[derive(Clone)]
 pub(super) struct Procedure {
     pub oid: u32,
-    pub name: String,
+    pub name: Cow<'static, str>,
     pub namespace: u32,
     /// f, a or w.
     pub kind: &'static str,
@@ -167,22 +169,13 @@ fn list() -> Vec<Procedure> {
 
     let mut procedures: Vec<Procedure> = FUNCTIONS
         .iter()
-        .filter(|row| of_types.contains(&row.oid) || kinds.contains_key(row.name))
-        .map(|row| Procedure {
-            oid: row.oid,
-            name: row.name.to_owned(),
-            namespace: PG_CATALOG_OID,
-            kind: row.kind,
-            volatility: row.volatility,
-            strict: row.strict,
-            returns_set: row.returns_set,
-            result: row.result,
-            arguments: row.arguments.clone(),
-            variadic: false,
-            description: own.get(row.name).copied(),
+        .filter(|procedure| of_types.contains(&procedure.oid) || kinds.contains_key(&*procedure.name))
+        .map(|procedure| Procedure {
+            description: own.get(&*procedure.name).copied(),
+            ..procedure.clone()
         })
         .collect();
-    let known: BTreeSet<&str> = FUNCTIONS.iter().map(|row| row.name).collect();
+    let known: BTreeSet<&str> = FUNCTIONS.iter().map(|procedure| &*procedure.name).collect();
     let mut rest: Vec<(&String, &&str)> = kinds
         .iter()
         .filter(|(name, _)| !known.contains(name.as_str()) && !NAMELESS.contains(&name.as_str()))
@@ -194,7 +187,7 @@ fn list() -> Vec<Procedure> {
         let description = own.get(name).copied();
         let procedure = |result: u32, arguments: Vec<u32>, variadic: bool, oid: u32| Procedure {
             oid,
-            name: name.clone(),
+            name: Cow::Owned(name.clone()),
             namespace: if description.is_some() {
                 PUBLIC_OID
             } else {
@@ -295,7 +288,7 @@ pub(super) fn procedures(_: &Snapshot) -> Vec<Vec<Cell>> {
         .map(|procedure| {
             vec![
                 procedure.oid.into(),
-                procedure.name.as_str().into(),
+                (*procedure.name).into(),
                 procedure.namespace.into(),
                 OWNER_OID.into(),
                 INTERNAL_LANGUAGE_OID.into(),
@@ -320,7 +313,7 @@ pub(super) fn procedures(_: &Snapshot) -> Vec<Vec<Cell>> {
                         .map(|argument| i64::from(*argument))
                         .collect(),
                 ),
-                procedure.name.as_str().into(),
+                (*procedure.name).into(),
             ]
         })
         .collect()
