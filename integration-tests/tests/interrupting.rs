@@ -71,6 +71,12 @@ async fn a_session_is_terminated_while_it_sleeps_and_while_it_is_idle() {
         }
     };
     tokio::time::timeout(PATIENCE, gone).await.expect("the connection ends");
+    let itself = other
+        .query_one("SELECT pg_terminate_backend(pg_backend_pid())", &[])
+        .await;
+    let error = itself.expect_err("its own end is no answer");
+    assert_eq!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN));
+    let other = server.connect("postgres").await;
     let nobody = other.query_one("SELECT pg_terminate_backend(2147483647)", &[]).await;
     assert!(!nobody.expect("it answers").get::<_, bool>(0));
 }

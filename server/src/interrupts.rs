@@ -42,7 +42,11 @@ impl Interrupts {
         let mut work = pin!(work);
         // Most statements of a pipeline are done at the first try: no timer is made for them.
         if let Poll::Ready(result) = futures::poll!(work.as_mut()) {
-            return result.map_err(Failure::Statement);
+            // A session can have ended itself.
+            return match self.asked.terminate.take() {
+                true => Err(Failure::terminated()),
+                false => result.map_err(Failure::Statement),
+            };
         }
         let mut check = pin!(tokio::time::sleep(CLIENT_CHECK_INTERVAL));
         loop {
