@@ -429,7 +429,9 @@ impl Connection {
         match target {
             b'S' => self.forget_statement(name.as_str()),
             b'P' => {
-                self.portals.remove(name.as_str());
+                if self.portals.remove(name.as_str()).is_none() {
+                    self.session.close_portal(name.as_str());
+                }
             }
             other => return Err(invalid_target("CLOSE", other)),
         }

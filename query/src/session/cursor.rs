@@ -170,6 +170,11 @@ impl Session {
         }))
     }
 
+    /// Close of the protocol: a cursor of DECLARE is a portal, and one that is not there is no error.
+    pub fn close_portal(&mut self, name: &str) {
+        self.cursors.open.remove(name);
+    }
+
     pub(super) fn close_cursor(&mut self, name: Option<&str>) -> Result<String, QueryError> {
         match name {
             None => {
