@@ -698,8 +698,8 @@ pub(crate) fn parse_boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// A zone by its IANA name in any case, or an offset of whole hours: `+2`, `-08`, `UTC+2` in the POSIX sense, `+02:00`. With the text that SHOW
-/// gives.
+/// A zone by its IANA name in any case, or an offset of whole hours: `+2`, `-08`; with minutes or after a name (`+02:00`, `UTC+2`) in the POSIX
+/// sense, as PostgreSQL reads it. With the text that SHOW gives.
 pub(crate) fn parse_time_zone(text: &str) -> Option<(Tz, String)> {
     let text = text.trim();
     if text.eq_ignore_ascii_case("utc") || text.eq_ignore_ascii_case("z") || text.eq_ignore_ascii_case("zulu") {
@@ -718,7 +718,7 @@ pub(crate) fn parse_time_zone(text: &str) -> Option<(Tz, String)> {
         Some(prefix) if prefix.eq_ignore_ascii_case("utc") || prefix.eq_ignore_ascii_case("gmt") => {
             (parse_hours(text.get(3..)?)?, true)
         }
-        _ => (parse_hours(text)?, false),
+        _ => (parse_hours(text)?, text.contains(':') && !text.starts_with('<')),
     };
     // In POSIX, and in the Etc zones, a positive number lies west of Greenwich.
     let east = if posix { -hours } else { hours };
@@ -728,10 +728,10 @@ pub(crate) fn parse_time_zone(text: &str) -> Option<(Tz, String)> {
         east => format!("Etc/GMT+{}", -east),
     };
     let zone = name.parse::<Tz>().ok()?;
-    let shown = if east == 0 {
-        "UTC".to_string()
-    } else {
-        format!("<{east:+03}>{:+03}", -east)
+    let shown = match east {
+        0 => "UTC".to_string(),
+        _ if posix => text.to_string(),
+        _ => format!("<{east:+03}>{:+03}", -east),
     };
     Some((zone, shown))
 }
@@ -872,8 +872,10 @@ mod tests {
             ("statement_timeout", "7", "7ms"),
             ("statement_timeout", "0", "0"),
             ("timezone", "europe/berlin", "Europe/Berlin"),
-            ("TimeZone", "+02:00", "<+02>-02"),
-            ("TimeZone", "UTC+2", "<-02>+02"),
+            ("TimeZone", "<+02:00>", "<+02>-02"),
+            ("TimeZone", "-2", "<-02>+02"),
+            ("TimeZone", "+02:00", "+02:00"),
+            ("TimeZone", "UTC+2", "UTC+2"),
             ("TimeZone", "+00:00", "UTC"),
             ("datestyle", "ISO", "ISO, MDY"),
             ("DateStyle", "dmy", "ISO, DMY"),

@@ -237,7 +237,8 @@ fn parse_zone(cursor: &mut Cursor<'_>) -> Result<Option<String>, QueryError> {
         if cursor.take_word("hour") && cursor.take_word("to") {
             cursor.expect(&["minute"])?;
         }
-        return Ok(Some(offset));
+        // Counted east of Greenwich, which a quoted offset is not.
+        return Ok(Some(format!("<{offset}>")));
     }
     parse_word(cursor).map(Some)
 }

@@ -275,7 +275,7 @@ fn set_is_read_in_all_its_forms() {
         ("SET TIME ZONE -7", session("TimeZone", "-7")),
         (
             "SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE",
-            session("TimeZone", "+02:00"),
+            session("TimeZone", "<+02:00>"),
         ),
         ("set extra_float_digits = 3", session("extra_float_digits", "3")),
         ("SET NAMES 'utf8'", session("client_encoding", "utf8")),
