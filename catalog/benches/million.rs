@@ -144,6 +144,7 @@ fn meters() -> NewTable {
         ],
         time: None,
         comment: None,
+        indexes: Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::hash::place;
 use crate::image::{DatabaseImage, Image, child_ref};
 use crate::store::Store;
 use crate::values::DerivedName;
-use crate::{CatalogError, Children, Column, DatabaseOptions, Roles, Table, TableKind, load};
+use crate::{CatalogError, Children, Column, DatabaseOptions, Index, Roles, Table, TableKind, load};
 
 /// Where a table's rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,9 +63,10 @@ pub struct NewTable {
     pub kind: TableKind,
     /// In declared order, with whether each is a tag.
     pub declared: Vec<(Column, bool)>,
-    /// Name of the time column; `None` is the first that is not a tag.
+    /// Name of the time column; `None` is the first that is not a tag, [`crate::KEYED_TIME`] is none of them.
     pub time: Option<String>,
     pub comment: Option<String>,
+    pub indexes: Vec<Index>,
 }
 
 /// Child tables to make: one row of `tags` for each name.

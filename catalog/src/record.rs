@@ -420,6 +420,7 @@ mod tests {
             tags,
             series: None,
             comment: None,
+            indexes: Vec::new(),
             child_prefix: "meters".into(),
             next_column_id: 9,
             next_attnum: 9,

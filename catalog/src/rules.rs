@@ -1,6 +1,6 @@
 //! What definitions are allowed: names, options, columns, type changes. Pure checks, before anything is changed.
 
-use crate::{CatalogError, Column, DatabaseOptions, SqlType, Table, TableKind};
+use crate::{CatalogError, Column, DatabaseOptions, KEYED_ROW, KEYED_TIME, SqlType, Table, TableKind};
 
 /// As PostgreSQL's identifiers, which every client knows to cut at 63 bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 63;
@@ -190,7 +190,8 @@ pub(crate) fn check_numbers(table: &Table) -> Result<(), &'static str> {
         if column.id >= table.next_column_id || !ids.insert(column.id) {
             return Err("column ids are not distinct and below the next one");
         }
-        if column.attnum == 0 || column.attnum >= table.next_attnum || !attnums.insert(column.attnum) {
+        let shown = !(column.is_hidden() && [KEYED_TIME, KEYED_ROW].contains(&column.name.as_str()));
+        if shown && (column.attnum == 0 || column.attnum >= table.next_attnum || !attnums.insert(column.attnum)) {
             return Err("attnums are not distinct and below the next one");
         }
     }

@@ -27,6 +27,28 @@ pub struct Column {
     pub comment: Option<String>,
 }
 
+/// Name of the time column that a keyed table does not show; no client can write it.
+pub const KEYED_TIME: &str = "\u{1}time";
+/// Name of the metric that keeps a row of a keyed table there when its key is all that it has.
+pub const KEYED_ROW: &str = "\u{1}row";
+
+impl Column {
+    /// Whether only a keyed table's inside knows of it.
+    pub fn is_hidden(&self) -> bool {
+        self.attnum == 0
+    }
+}
+
+/// An index that somebody asked for. It has no bytes of its own: a unique one is a rule for rows to come, another says which columns rows are
+/// looked up by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Index {
+    pub name: String,
+    /// Names of columns and tags.
+    pub columns: Vec<String>,
+    pub unique: bool,
+}
+
 /// A supertable or a plain table. Child tables share their supertable's definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Table {
@@ -44,6 +66,8 @@ pub struct Table {
     /// Where a plain table's rows are.
     pub series: Option<SeriesRef>,
     pub comment: Option<String>,
+    #[serde(default)]
+    pub indexes: Vec<Index>,
     /// First part of the names derived for its children: the name it was made with, so that a renamed supertable still finds them.
     pub child_prefix: String,
     /// Next free column id and attnum.
@@ -56,9 +80,15 @@ impl Table {
         &self.columns[0]
     }
 
+    /// Whether its rows are known by their key alone: a supertable whose tables have one row each, at a time that nobody sees.
+    pub fn is_keyed(&self) -> bool {
+        self.columns.first().is_some_and(Column::is_hidden)
+    }
+
     /// Columns and tags in the order they were declared, as `SELECT *` shows them.
     pub fn declared(&self) -> Vec<&Column> {
-        let mut all: Vec<&Column> = self.columns.iter().chain(&self.tags).collect();
+        let columns = self.columns.iter().chain(&self.tags);
+        let mut all: Vec<&Column> = columns.filter(|column| !column.is_hidden()).collect();
         all.sort_by_key(|column| column.attnum);
         all
     }
@@ -110,5 +140,13 @@ pub enum TableChange {
     SetDefault {
         name: String,
         default: Option<String>,
+    },
+    /// Columns of a plain table become tags, so that it is a supertable. Only while it has no rows: those would be in no child.
+    MakeTags {
+        names: Vec<String>,
+    },
+    AddIndex(Index),
+    DropIndex {
+        name: String,
     },
 }

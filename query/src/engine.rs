@@ -5,7 +5,7 @@
 //!
 //! Leaves to others: what a session does (`session/`), what a vnode does (`storage`).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -161,6 +161,10 @@ pub struct Engine {
     retention: Mutex<Option<JoinHandle<()>>>,
     started: SystemTime,
     channels: Channels,
+    /// By table; held by the transaction that writes.
+    keyed_locks: Mutex<HashMap<u32, Arc<tokio::sync::Mutex<()>>>>,
+    /// The next number of each table that numbers its rows and has done so since the start.
+    next_numbers: Mutex<HashMap<u32, i64>>,
 }
 
 impl Engine {
@@ -199,6 +203,8 @@ impl Engine {
             closing: watch::Sender::new(false),
             retention: Mutex::new(None),
             started: SystemTime::now(),
+            keyed_locks: Mutex::default(),
+            next_numbers: Mutex::default(),
         });
         engine.reconcile()?;
         if engine.catalog.databases().is_empty() {
@@ -300,6 +306,26 @@ impl Engine {
 
     pub(crate) fn drops(&self) -> u64 {
         self.drops.load(Ordering::Acquire)
+    }
+
+    /// What who writes to a keyed table waits for.
+    pub(crate) fn keyed_lock(&self, table: u32) -> Arc<tokio::sync::Mutex<()>> {
+        self.keyed_locks.lock().entry(table).or_default().clone()
+    }
+
+    /// The first of so many numbers that nobody else gets. `highest`: what was given before the start.
+    pub(crate) fn take_numbers(&self, table: u32, count: i64, highest: impl FnOnce() -> i64) -> i64 {
+        let mut numbers = self.next_numbers.lock();
+        let next = numbers.entry(table).or_insert_with(|| highest().saturating_add(1));
+        let first = *next;
+        *next = first.saturating_add(count);
+        first
+    }
+
+    /// A dropped table's lock and numbers go with it.
+    pub(crate) fn forget_keyed(&self, table: u32) {
+        self.keyed_locks.lock().remove(&table);
+        self.next_numbers.lock().remove(&table);
     }
 
     /// Called with `definitions` held for writing, after the catalog no longer has it.

@@ -61,6 +61,8 @@ pub enum ErrorKind {
     InvalidTableDefinition,
     InvalidTextRepresentation,
     IoError,
+    /// 55P03
+    LockNotAvailable,
     NameTooLong,
     NoActiveTransaction,
     NotNullViolation,

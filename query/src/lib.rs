@@ -15,6 +15,7 @@ mod ddl;
 mod engine;
 mod error;
 mod functions;
+mod hypertable;
 pub mod ingest;
 mod interruption;
 mod modify;

@@ -24,6 +24,7 @@ use taospg_storage::{Change, ColumnId, Conflict, FamilyId, Rows, SeriesId, Serie
 
 use crate::copy_out::{select_in, template};
 use crate::ddl::{Found, find};
+use crate::ingest::keyed::is_unique_column;
 use crate::plan::Returning;
 use crate::session::HELD_BYTES_MAX;
 use crate::statement::{Place, TableName};
@@ -108,6 +109,13 @@ impl PreparedModification {
                     let message = format!("column \"{column}\" is the time of a row and cannot be updated");
                     let error = QueryError::new(ErrorKind::FeatureNotSupported, message);
                     return Err(at(error.with_hint("DELETE the row and INSERT it with its new time")));
+                }
+                let table = found.table();
+                let in_key = table.tags.iter().any(|tag| tag.name == column) || is_unique_column(table, &column);
+                if table.is_keyed() && in_key {
+                    let message = format!("column \"{column}\" is part of a key and cannot be updated");
+                    let error = QueryError::new(ErrorKind::FeatureNotSupported, message);
+                    return Err(at(error.with_hint("DELETE the row and INSERT it with its new key")));
                 }
                 let of = |list: &[Column]| list.iter().find(|candidate| candidate.name == column).cloned();
                 let (list, definition) = match (of(&found.table().columns), of(&found.table().tags)) {

@@ -15,6 +15,7 @@ use taospg_storage::VnodeId;
 
 use crate::ddl::{Found, find};
 use crate::functions::FUNCTIONS;
+use crate::ingest::keyed::is_serial_default;
 use crate::statement::{Show, TableName, TablesKind, show_span};
 use crate::{ErrorKind, QueryError, ResultField, RowSet, Session};
 
@@ -500,6 +501,9 @@ fn create_statement(session: &Session, found: &Found, name: &str) -> String {
         }
         text
     };
+    if table.is_keyed() {
+        return create_keyed_statement(table);
+    }
     let columns: Vec<String> = table.columns.iter().map(|column| definition(column, false)).collect();
     if table.kind == TableKind::Plain {
         return format!("CREATE TABLE {} ({})", quoted_name(&table.name), columns.join(", "));
@@ -511,6 +515,37 @@ fn create_statement(session: &Session, found: &Found, name: &str) -> String {
         columns.join(", "),
         tags.join(", ")
     )
+}
+
+/// In PostgreSQL's words, which are the only ones for it.
+fn create_keyed_statement(table: &Table) -> String {
+    let quoted = |names: &mut dyn Iterator<Item = &str>| names.map(quoted_name).collect::<Vec<_>>().join(", ");
+    let mut parts: Vec<String> = Vec::new();
+    for column in table.declared() {
+        let serial = column.default.as_deref().is_some_and(is_serial_default);
+        let mut text = match (serial, column.sql_type) {
+            (false, _) => format!("{} {}", quoted_name(&column.name), written_type(column)),
+            (true, SqlType::SmallInt) => format!("{} smallserial", quoted_name(&column.name)),
+            (true, SqlType::BigInt) => format!("{} bigserial", quoted_name(&column.name)),
+            (true, _) => format!("{} serial", quoted_name(&column.name)),
+        };
+        if column.not_null && !table.tags.iter().any(|tag| tag.id == column.id) {
+            text.push_str(" NOT NULL");
+        }
+        if let Some(default) = column.default.as_ref().filter(|_| !serial) {
+            text.push_str(&format!(" DEFAULT {default}"));
+        }
+        parts.push(text);
+    }
+    let key = quoted(&mut table.tags.iter().map(|tag| tag.name.as_str()));
+    parts.push(format!("PRIMARY KEY ({key})"));
+    for index in table.indexes.iter().filter(|index| index.unique) {
+        parts.push(format!(
+            "UNIQUE ({})",
+            quoted(&mut index.columns.iter().map(String::as_str))
+        ));
+    }
+    format!("CREATE TABLE {} ({})", quoted_name(&table.name), parts.join(", "))
 }
 
 fn is_number(column: &Column) -> bool {

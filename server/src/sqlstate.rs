@@ -64,6 +64,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::NullValueNotAllowed => "22004",
         ErrorKind::NumericValueOutOfRange => "22003",
         ErrorKind::ObjectInUse => "55006",
+        ErrorKind::LockNotAvailable => "55P03",
         ErrorKind::ObjectNotInPrerequisiteState => "55000",
         ErrorKind::OutOfMemory => "53200",
         ErrorKind::ProgramLimitExceeded => "54000",

@@ -10,7 +10,7 @@ use crate::names::NameIndex;
 use crate::roles::FIRST_ROLE;
 use crate::rules::{self, ATTNUM_MAX};
 use crate::store::Batch;
-use crate::{Catalog, CatalogError, ChildChunk, Column, SqlType, Table, TableChange, TableKind};
+use crate::{Catalog, CatalogError, ChildChunk, Column, KEYED_ROW, KEYED_TIME, SqlType, Table, TableChange, TableKind};
 
 impl Catalog {
     /// A table of the first superuser.
@@ -108,7 +108,7 @@ impl Catalog {
         let after = Arc::new(after);
         let mut image = self.image.write();
         if let Some(database) = image.database_of_table_mut(oid) {
-            if after.name != before.name {
+            if after.name != before.name || after.kind != before.kind {
                 database.names.remove(before.name.as_bytes());
                 database.names.insert(after.name.as_bytes(), table_named(&after));
             }
@@ -167,6 +167,19 @@ fn forget_names(names: &mut NameIndex, gone: &TableImage) {
     names.collect_garbage();
 }
 
+/// A column of a keyed table that its users do not see.
+fn hidden(id: u16, name: &str, sql_type: SqlType) -> Column {
+    Column {
+        id,
+        name: name.into(),
+        sql_type,
+        not_null: id == 0,
+        attnum: 0,
+        default: None,
+        comment: None,
+    }
+}
+
 /// The definition with ids and attnums given.
 fn numbered(oid: u32, database_oid: u32, new: NewTable) -> Result<Table, CatalogError> {
     let NewTable {
@@ -175,6 +188,7 @@ fn numbered(oid: u32, database_oid: u32, new: NewTable) -> Result<Table, Catalog
         declared,
         time: time_name,
         comment,
+        indexes,
     } = new;
     let count = declared.len();
     if count > rules::COLUMNS_MAX {
@@ -183,7 +197,8 @@ fn numbered(oid: u32, database_oid: u32, new: NewTable) -> Result<Table, Catalog
             "table \"{name}\" can have at most {limit} columns and tags"
         )));
     }
-    let mut time = None;
+    let keyed = time_name.as_deref() == Some(KEYED_TIME);
+    let mut time = keyed.then(|| hidden(0, KEYED_TIME, SqlType::Timestamptz));
     let (mut metrics, mut tags) = (Vec::new(), Vec::new());
     let (mut next_column_id, mut next_attnum) = (1, 1);
     for (mut column, is_tag) in declared {
@@ -202,11 +217,16 @@ fn numbered(oid: u32, database_oid: u32, new: NewTable) -> Result<Table, Catalog
         next_column_id += 1;
         if is_tag { &mut tags } else { &mut metrics }.push(column);
     }
+    if keyed && metrics.is_empty() {
+        metrics.push(hidden(next_column_id, KEYED_ROW, SqlType::Boolean));
+        next_column_id += 1;
+    }
     Ok(Table {
         oid,
         database_oid,
         kind,
         version: 1,
+        indexes,
         columns: time.into_iter().chain(metrics).collect(),
         tags,
         series: None,
@@ -256,6 +276,7 @@ fn apply(table: &mut Table, change: &TableChange) -> Result<(), CatalogError> {
             }
             Place::Metric(at) => {
                 table.columns.remove(at);
+                drop_indexes(table, name);
             }
             Place::Tag(at) => drop_tag(table, at)?,
         },
@@ -293,11 +314,39 @@ fn apply(table: &mut Table, change: &TableChange) -> Result<(), CatalogError> {
             let place = find(table, name)?;
             column_mut(table, place).comment = comment.clone();
         }
+        TableChange::MakeTags { names } => make_tags(table, names)?,
+        TableChange::AddIndex(index) => {
+            for column in &index.columns {
+                find(table, column)?;
+            }
+            table.indexes.push(index.clone());
+        }
+        TableChange::DropIndex { name } => table.indexes.retain(|index| index.name != *name),
         TableChange::SetDefault { name, default } => {
             let place = find(table, name)?;
             column_mut(table, place).default = default.clone();
         }
     }
+    Ok(())
+}
+
+fn make_tags(table: &mut Table, names: &[String]) -> Result<(), CatalogError> {
+    for name in names {
+        match find(table, name)? {
+            Place::Metric(at) => {
+                let column = table.columns.remove(at);
+                table.tags.push(column);
+            }
+            Place::Tag(_) => {}
+            Place::Time => {
+                let message = format!("column \"{name}\" is the time of table \"{}\" and no tag", table.name);
+                return Err(CatalogError::Refused(message));
+            }
+        }
+    }
+    table.tags.sort_by_key(|tag| tag.attnum);
+    table.kind = TableKind::Super;
+    table.series = None;
     Ok(())
 }
 
@@ -392,16 +441,33 @@ fn rename(table: &mut Table, place: Place, to: &str) -> Result<(), CatalogError>
     if column_mut(table, place).name != to {
         must_be_new(table, to)?;
     }
-    column_mut(table, place).name = to.into();
+    let from = std::mem::replace(&mut column_mut(table, place).name, to.into());
+    let indexed = table.indexes.iter_mut().flat_map(|index| &mut index.columns);
+    indexed
+        .filter(|column| **column == from)
+        .for_each(|column| *column = to.into());
     Ok(())
 }
 
 fn drop_tag(table: &mut Table, at: usize) -> Result<(), CatalogError> {
+    if table.is_keyed() {
+        let (tag, table) = (&table.tags[at].name, &table.name);
+        let message = format!("column \"{tag}\" is part of the key of table \"{table}\" and cannot be dropped");
+        return Err(CatalogError::Refused(message));
+    }
     if table.tags.len() == 1 {
         let (tag, table) = (&table.tags[at].name, &table.name);
         let message = format!("tag \"{tag}\" is the last of supertable \"{table}\" and cannot be dropped");
         return Err(CatalogError::Refused(message));
     }
-    table.tags.remove(at);
+    let gone = table.tags.remove(at);
+    drop_indexes(table, &gone.name);
     Ok(())
+}
+
+/// An index goes with any of its columns.
+fn drop_indexes(table: &mut Table, column: &str) {
+    table
+        .indexes
+        .retain(|index| !index.columns.iter().any(|own| own == column));
 }

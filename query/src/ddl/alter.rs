@@ -26,6 +26,10 @@ pub(super) async fn alter(session: &mut Session, alter: &AlterTable) -> Result<S
         true => session.may_with(&found, name, Privileges::UPDATE)?,
         false => session.must_own(&found.thing(name))?,
     }
+    if let [AlterTableStep::Compress(segment_by)] = alter.steps.as_slice() {
+        crate::hypertable::compress(session, &found, segment_by).await?;
+        return Ok("ALTER TABLE".into());
+    }
     match found.child() {
         Some(_) => alter_child(session, &found, alter).await?,
         None => alter_definition(session, &found, alter)?,
@@ -79,6 +83,12 @@ fn alter_definition(session: &mut Session, found: &Found, alter: &AlterTable) ->
                     );
                     session.tell("42701", message);
                     continue;
+                }
+                if column.serial || column.unique {
+                    let message = "a SERIAL or UNIQUE column cannot be added to a table that exists";
+                    return Err(
+                        QueryError::new(ErrorKind::FeatureNotSupported, message).with_position(column.character)
+                    );
                 }
                 if column.primary_key {
                     let message = "a column of the key cannot be added";
@@ -164,6 +174,10 @@ fn alter_definition(session: &mut Session, found: &Found, alter: &AlterTable) ->
                 name: name.clone(),
                 default: default.as_ref().map(|default| default.text.clone()),
             },
+            AlterTableStep::Compress(_) => {
+                let message = "storage parameters are set in a statement of their own";
+                return Err(at_name(QueryError::new(ErrorKind::FeatureNotSupported, message)));
+            }
             AlterTableStep::SetTags(_) => {
                 let message = format!("\"{}\" has no tags of its own to set", table.name);
                 let error = at_name(QueryError::new(ErrorKind::WrongObjectType, message));
@@ -184,6 +198,10 @@ async fn alter_child(session: &mut Session, found: &Found, alter: &AlterTable) -
         .ok_or_else(|| QueryError::new(ErrorKind::InternalError, "not a table of a supertable"))?;
     for step in &alter.steps {
         match step {
+            AlterTableStep::SetTags(_) if found.table().is_keyed() => {
+                let message = format!("\"{}\" is a row of table \"{}\"", alter.name.name, found.table().name);
+                return Err(QueryError::new(ErrorKind::WrongObjectType, message).at_name(&alter.name));
+            }
             AlterTableStep::SetTags(tags) => set_tags(session, found, tags).await?,
             AlterTableStep::RenameTable(to) => {
                 session

@@ -17,6 +17,7 @@ use crate::{ErrorKind, QueryError, Session};
 
 mod alter;
 mod database;
+mod index;
 mod missing;
 mod table;
 mod table_as;
@@ -31,15 +32,21 @@ pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<
         Command::AlterDatabase(alter) => database::alter(session, alter).await,
         Command::DropDatabase { if_exists, name, force } => database::drop(session, *if_exists, name, *force).await,
         Command::Use(name) => database::use_database(session, name),
-        Command::CreateTable(create) => table::create(session, create),
+        Command::CreateTable(create) => table::create(session, create).await,
         Command::CreateTableAs(create) => table_as::create(session, create).await,
-        Command::Extension(name) => {
+        Command::Extension { name, drop: false } => {
             session.tell(
                 "42710",
-                format!("extension \"{name}\" is not needed: time_bucket, first and last are here"),
+                format!("extension \"{name}\" is not needed: its functions that stand for something here are here"),
             );
             Ok("CREATE EXTENSION".into())
         }
+        Command::Extension { name, drop: true } => {
+            session.tell("00000", format!("extension \"{name}\" is part of the server and stays"));
+            Ok("DROP EXTENSION".into())
+        }
+        Command::CreateIndex(create) => index::create(session, create).await,
+        Command::DropIndexes { if_exists, names } => index::drop(session, *if_exists, names),
         Command::CreateChildren(children) => table::create_children(session, children).await,
         Command::AlterTable(change) => alter::alter(session, change).await,
         Command::DropTables {

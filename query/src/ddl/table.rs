@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use taospg_catalog::{
-    Column, Database, DatabaseOptions, NewChild, NewTable, Privileges, Relation, SeriesRef, Table, TableChange,
+    Column, Database, DatabaseOptions, Index, NewChild, NewTable, Privileges, Relation, SeriesRef, Table, TableChange,
     TableKind,
 };
 use taospg_storage::{Change, FamilyId, SeriesId, SeriesSet, TimeRange, VnodeId};
@@ -14,11 +14,12 @@ use super::{Found, Literal, find, literal, tell_immediate, try_find, vnodes_of};
 use crate::access::Thing;
 use crate::ingest::column::ColumnBuilder;
 use crate::ingest::datum::Datum;
+use crate::ingest::keyed::serial_default;
 use crate::ingest::time::TimeReader;
 use crate::statement::{ColumnDefinition, CreateChild, CreateTable, TableName};
 use crate::{ErrorKind, QueryError, Session};
 
-pub(super) fn create(session: &mut Session, create: &CreateTable) -> Result<String, QueryError> {
+pub(super) async fn create(session: &mut Session, create: &CreateTable) -> Result<String, QueryError> {
     let database = super::database_of(session, &create.name)?;
     if session
         .engine()
@@ -34,12 +35,21 @@ pub(super) fn create(session: &mut Session, create: &CreateTable) -> Result<Stri
     let declared = declared
         .map(|(column, is_tag)| (new_column(column, create), *is_tag))
         .collect();
+    let unique = create.unique.iter().map(|columns| {
+        let columns: Vec<String> = columns.iter().map(|(column, _)| column.clone()).collect();
+        Index {
+            name: format!("{}_{}_key", create.name.name, columns.join("_")),
+            columns,
+            unique: true,
+        }
+    });
     let table = NewTable {
         name: create.name.name.clone(),
         kind: create.kind(),
         declared,
         time: Some(create.time.clone()),
         comment: create.comment.clone(),
+        indexes: unique.collect(),
     };
     match session
         .engine()
@@ -52,6 +62,10 @@ pub(super) fn create(session: &mut Session, create: &CreateTable) -> Result<Stri
             exists(session, &create.name, create.if_not_exists)?
         }
         Err(error) => return Err(error.into()),
+    }
+    if create.hypertable {
+        let found = find(session, &create.name)?;
+        crate::hypertable::create_with_options(session, &found).await?;
     }
     tell_immediate(session, "CREATE TABLE");
     Ok("CREATE TABLE".into())
@@ -83,7 +97,10 @@ fn new_column(column: &ColumnDefinition, create: &CreateTable) -> Column {
         sql_type,
         not_null: column.not_null || is_time,
         attnum: 0,
-        default: column.default.as_ref().map(|default| default.text.clone()),
+        default: match column.serial {
+            true => Some(serial_default(&create.name.name, &column.name)),
+            false => column.default.as_ref().map(|default| default.text.clone()),
+        },
         comment: None,
     }
 }
@@ -181,7 +198,7 @@ fn find_supertable(session: &Session, database: &Arc<Database>, child: &CreateCh
         return Err(at(QueryError::new(ErrorKind::FeatureNotSupported, message)));
     }
     match found.relation {
-        Relation::Table(table) if table.kind == TableKind::Super => Ok(table),
+        Relation::Table(table) if table.kind == TableKind::Super && !table.is_keyed() => Ok(table),
         _ => {
             let message = format!("\"{}\" is not a supertable", name.name);
             Err(at(QueryError::new(ErrorKind::WrongObjectType, message)))
@@ -357,6 +374,9 @@ pub(super) async fn drop_one(session: &mut Session, found: &Found) -> Result<(),
             }
         }
         engine.count_drop();
+        if found.child().is_none() {
+            engine.forget_keyed(found.table().oid);
+        }
     }
     session.forget_held(family, found.child().map(|child| child.series));
     let transaction = taospg_storage::Transaction {

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use taospg_catalog::{Privileges, SqlType};
+use taospg_storage::Conflict;
 
 use super::copy_binary::BinaryReader;
 use super::copy_rows::{CopyRows, Route};
 use super::copy_text::{Dialect, LineReader};
+use super::keyed;
 use super::names::{CatalogNames, Names};
 use super::target::{ColumnName, Field, Place, RelationName, Target, find_child};
 use super::time::TimeReader;
@@ -125,11 +127,18 @@ impl CopyIn {
 
     /// All data has come: the rows join the session's transaction. Answers with their number.
     pub async fn finish(mut self, session: &mut Session) -> Result<u64, QueryError> {
-        let mut names = CatalogNames::new(self.engine.catalog(), self.rows.target.database.oid);
-        self.reader.finish(&mut self.rows, &mut names)?;
-        drop(names);
+        {
+            // The names are read under a lock, which nothing may wait with.
+            let mut names = CatalogNames::new(self.engine.catalog(), self.rows.target.database.oid);
+            self.reader.finish(&mut self.rows, &mut names)?;
+        }
         let changes = self.rows.accumulator.take(&self.engine)?;
-        session.hold(changes)?;
+        match self.rows.target.keyed {
+            Some(_) => {
+                keyed::insert(session, &self.rows.target, changes, Conflict::ByVnode).await?;
+            }
+            None => session.hold(changes)?,
+        }
         Ok(self.rows.count)
     }
 }

@@ -29,7 +29,7 @@ pub struct PreparedInsert {
     pub parameter_types: Arc<[u32]>,
     /// `None`: returns no rows.
     pub fields: Option<Arc<[ResultField]>>,
-    returning: Option<Arc<Returning>>,
+    pub(super) returning: Option<Arc<Returning>>,
     pub(super) inner: Arc<Insert>,
     /// Tables as they were found last.
     bound: Arc<Mutex<Arc<Bound>>>,
@@ -212,8 +212,13 @@ impl Insert {
             )
             .with_hint("Set exactly the columns that are inserted, besides the key."))
         };
+        let is_key = |field: &Field| {
+            let name = target.column(*field).0;
+            let keyed = target.keyed.iter().flat_map(|table| &table.tags);
+            keyed.map(|tag| tag.name.as_str()).any(|tag| tag == name)
+        };
         for field in fields.iter().filter(|field| matches!(field, Field::Metric(_))) {
-            if !set.contains(field) {
+            if !set.contains(field) && !is_key(field) {
                 return refuse(
                     target.column(*field).0,
                     "as it is: newer values win in all inserted columns",
@@ -367,6 +372,9 @@ impl PreparedInsert {
         };
         if !session.identity().superuser {
             self.check_rights(session, &bound)?;
+        }
+        if let Some(clause) = bound.clauses.iter().find(|clause| clause.target.keyed.is_some()) {
+            return Box::pin(self.execute_keyed(session, &bound, clause, parameters)).await;
         }
         if let (Some(returning), Some(clause)) = (&self.returning, bound.clauses.first()) {
             return Box::pin(self.execute_returning(session, &bound, clause, returning, parameters)).await;

@@ -23,6 +23,7 @@ use super::insert::Insert;
 use super::insert_bind::{Bound, BoundClause, PreparedInsert};
 use super::insert_planned::gather_query;
 use super::insert_rows::Constants;
+use super::keyed;
 use super::target::{Place, Target};
 use super::time::TimeReader;
 use crate::copy_out::{select_in, template};
@@ -79,6 +80,63 @@ impl Insert {
 }
 
 impl PreparedInsert {
+    /// The rows of a statement as changes, not yet held, and the vnodes in the rows' order where that is known.
+    async fn gather(
+        &self,
+        session: &mut Session,
+        bound: &Bound,
+        clause: &BoundClause,
+        parameters: &[Parameter],
+    ) -> Result<(BTreeMap<VnodeId, Vec<Change>>, Option<Vec<u32>>), QueryError> {
+        let engine = Arc::clone(session.engine());
+        if let Some(query) = &bound.query {
+            let mut gathered = gather_query(session, query, clause, parameters).await?.0;
+            return Ok((gathered.take(&engine)?, None));
+        }
+        let constants = match self.inner.needs_planner(bound) {
+            true => {
+                let types = &self.parameter_types;
+                self.inner.evaluate(session, bound, types, parameters).await?
+            }
+            false => Constants::default(),
+        };
+        self.insert_values(session, bound, parameters, &constants)?;
+        let accumulator = session.accumulator();
+        let order = accumulator.families.vnodes_in_order().map(<[u32]>::to_vec);
+        Ok((accumulator.take(&engine)?, order))
+    }
+
+    /// Rows of a keyed table: those that are there already are refused, left out or changed.
+    pub(super) async fn execute_keyed(
+        &self,
+        session: &mut Session,
+        bound: &Bound,
+        clause: &BoundClause,
+        parameters: &[Parameter],
+    ) -> Result<Outcome, QueryError> {
+        if bound.clauses.len() > 1 {
+            let message = format!(
+                "\"{}\" in an INSERT into several tables is not supported",
+                clause.target.name
+            );
+            return Err(QueryError::new(ErrorKind::FeatureNotSupported, message));
+        }
+        session.hold_accumulated()?;
+        let (staged, _) = self.gather(session, bound, clause, parameters).await?;
+        let keys = keyed::insert(session, &clause.target, staged, clause.conflict).await?;
+        let (Some(returning), Some(table)) = (&self.returning, &clause.target.keyed) else {
+            return Ok(Outcome::Complete(format!("INSERT 0 {}", keys.len())));
+        };
+        let target = Target {
+            table: Arc::clone(table),
+            place: Place::Supertable,
+            keyed: None,
+            ..clause.target.clone()
+        };
+        let rows = rows_of(session, &target, &keys, returning).await?;
+        Ok(Outcome::Rows(returning.rows(session, vec![rows], "INSERT 0").await?))
+    }
+
     pub(super) async fn execute_returning(
         &self,
         session: &mut Session,
@@ -88,27 +146,7 @@ impl PreparedInsert {
         parameters: &[Parameter],
     ) -> Result<Outcome, QueryError> {
         session.hold_accumulated()?;
-        let engine = Arc::clone(session.engine());
-        let mut order = None;
-        let changes = match &bound.query {
-            Some(query) => gather_query(session, query, clause, parameters)
-                .await?
-                .0
-                .take(&engine)?,
-            None => {
-                let constants = match self.inner.needs_planner(bound) {
-                    true => {
-                        let types = &self.parameter_types;
-                        self.inner.evaluate(session, bound, types, parameters).await?
-                    }
-                    false => Constants::default(),
-                };
-                self.insert_values(session, bound, parameters, &constants)?;
-                let accumulator = session.accumulator();
-                order = accumulator.families.vnodes_in_order().map(<[u32]>::to_vec);
-                accumulator.take(&engine)?
-            }
-        };
+        let (changes, order) = self.gather(session, bound, clause, parameters).await?;
         let mut keys = keys(&changes, order.as_deref());
         if clause.conflict == Conflict::Keep {
             // Of rows that are there already nothing is written, nor of the second of two with one key.
@@ -120,16 +158,26 @@ impl PreparedInsert {
             keys.retain(|key| known.insert(*key));
         }
         session.hold(changes)?;
-        let written = read(session, &clause.target, &keys, returning).await?;
-        let places: Vec<(usize, usize)> = keys.iter().filter_map(|key| written.places.get(key).copied()).collect();
-        let rows = match places.is_empty() {
-            true => RecordBatch::new_empty(returning.schema().clone()),
-            false => {
-                let batches: Vec<&RecordBatch> = written.batches.iter().collect();
-                interleave_record_batch(&batches, &places).map_err(|error| plan::errors::translate(error.into()))?
-            }
-        };
+        let rows = rows_of(session, &clause.target, &keys, returning).await?;
         Ok(Outcome::Rows(returning.rows(session, vec![rows], "INSERT 0").await?))
+    }
+}
+
+/// The rows of these keys as they stand now, in their order.
+async fn rows_of(
+    session: &Session,
+    target: &Target,
+    keys: &[Key],
+    returning: &Returning,
+) -> Result<RecordBatch, QueryError> {
+    let written = read(session, target, keys, returning).await?;
+    let places: Vec<(usize, usize)> = keys.iter().filter_map(|key| written.places.get(key).copied()).collect();
+    match places.is_empty() {
+        true => Ok(RecordBatch::new_empty(returning.schema().clone())),
+        false => {
+            let batches: Vec<&RecordBatch> = written.batches.iter().collect();
+            interleave_record_batch(&batches, &places).map_err(|error| plan::errors::translate(error.into()))
+        }
     }
 }
 

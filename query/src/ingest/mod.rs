@@ -22,6 +22,7 @@ pub mod insert_expressions;
 pub mod insert_planned;
 mod insert_returning;
 pub mod insert_rows;
+pub(crate) mod keyed;
 pub mod lexer;
 pub mod names;
 pub mod new_tables;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use taospg_catalog::{ChildRef, Database, Relation, SeriesRef, SqlType, Table, TableKind};
 
+use super::keyed;
 use crate::{Engine, ErrorKind, QueryError, Session};
 
 /// A relation's name as written: up to three parts, folded or quoted.
@@ -29,6 +30,8 @@ pub struct Target {
     pub database: Arc<Database>,
     pub table: Arc<Table>,
     pub place: Place,
+    /// Of a keyed table: the table itself, while `table` is how its rows are read.
+    pub keyed: Option<Arc<Table>>,
     /// The relation's own name, for messages.
     pub name: String,
 }
@@ -109,8 +112,15 @@ impl RelationName {
             crate::ddl::refuse_view(session, database.oid, name).map_err(|error| self.placed(error))?;
             return Err(self.missing());
         };
+        let mut keyed = None;
         let (table, place) = match relation {
+            Relation::Child { supertable, .. } if supertable.is_keyed() => return Err(self.inside(&supertable)),
             Relation::Child { supertable, .. } => (supertable, Place::Child),
+            Relation::Table(table) if table.is_keyed() => {
+                let staged = Arc::new(keyed::staged(&table));
+                keyed = Some(table);
+                (staged, Place::Plain(keyed::STAGED))
+            }
             Relation::Table(table) => match (table.kind, table.series) {
                 (TableKind::Super, _) => (table, Place::Supertable),
                 (TableKind::Plain, Some(series)) => (table, Place::Plain(series)),
@@ -121,8 +131,16 @@ impl RelationName {
             database,
             table,
             place,
+            keyed,
             name: name.to_owned(),
         })
+    }
+
+    /// Rows of a keyed table go through the table, which alone knows its keys.
+    fn inside(&self, table: &Table) -> QueryError {
+        let message = format!("\"{}\" is a row of table \"{}\"", self.parts.join("."), table.name);
+        let error = QueryError::new(ErrorKind::WrongObjectType, message);
+        self.placed(error.with_hint(format!("write to table \"{}\"", table.name)))
     }
 
     /// The child table of this name, which may not exist yet, of a supertable in its database.
@@ -141,7 +159,8 @@ impl RelationName {
         }
         let relation = session.engine().catalog().relation(database.oid, super_name);
         match relation {
-            Some(Relation::Table(table)) if table.kind == TableKind::Super => Ok(Target {
+            Some(Relation::Table(table)) if table.kind == TableKind::Super && !table.is_keyed() => Ok(Target {
+                keyed: None,
                 database,
                 table,
                 place: Place::Child,
@@ -188,7 +207,7 @@ impl Target {
             };
             (column.attnum, field)
         });
-        let mut fields: Vec<(u16, Field)> = columns.collect();
+        let mut fields: Vec<(u16, Field)> = columns.filter(|(attnum, _)| *attnum > 0).collect();
         if self.place == Place::Supertable {
             let tags = self.table.tags.iter().enumerate();
             fields.extend(tags.map(|(index, tag)| (tag.attnum, Field::Tag(index))));

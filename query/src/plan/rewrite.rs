@@ -404,7 +404,9 @@ impl Rewriter<'_> {
             .iter()
             .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
         for factor in factors {
-            if let (Some(alias), Some(named)) = (alias_of(factor), self.named(factor)) {
+            if let (Some(alias), Some(named)) = (alias_of(factor), self.named(factor))
+                && !named.table.is_keyed()
+            {
                 let time = &named.table.time_column().name;
                 let parts = vec![Ident::with_quote('"', alias), Ident::with_quote('"', time)];
                 return Some(Expr::CompoundIdentifier(parts));

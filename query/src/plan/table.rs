@@ -153,7 +153,7 @@ impl SeriesTable {
 fn visible(table: &Table, child: Option<ChildRef>) -> Vec<&Column> {
     match child {
         None => table.declared(),
-        Some(_) => table.columns.iter().collect(),
+        Some(_) => table.columns.iter().filter(|column| !column.is_hidden()).collect(),
     }
 }
 

@@ -58,6 +58,10 @@ impl Session {
                 self.hold_accumulated()?;
                 return Ok(Outcome::Rows(show::rows(self, what)?));
             }
+            (Command::Hypertable(call), _) => {
+                self.hold_accumulated()?;
+                return Ok(Outcome::Rows(Box::pin(crate::hypertable::execute(self, call)).await?));
+            }
             (Command::Set(command), _) => self.execute_set(command)?,
             (Command::Discard(what), _) => self.discard(*what)?,
             (Command::Transaction(command), _) => Box::pin(self.execute_transaction(command)).await?,
@@ -304,6 +308,9 @@ fn writes(command: &Command) -> Option<&'static str> {
         Command::AlterTable(_) => Some("ALTER TABLE"),
         Command::DropTables { .. } => Some("DROP TABLE"),
         Command::CreateTableAs(_) => Some("CREATE TABLE AS"),
+        Command::CreateIndex(_) => Some("CREATE INDEX"),
+        Command::DropIndexes { .. } => Some("DROP INDEX"),
+        Command::Hypertable(call) => Some(call.function),
         Command::CreateView(_) => Some("CREATE VIEW"),
         Command::DropMissing(drop) => Some(drop.tag),
         Command::DropViews { .. } => Some("DROP VIEW"),
@@ -325,6 +332,9 @@ fn audited(command: &Command) -> Option<&'static str> {
         | Command::AlterTable(_)
         | Command::DropTables { .. }
         | Command::CreateTableAs(_)
+        | Command::CreateIndex(_)
+        | Command::DropIndexes { .. }
+        | Command::Hypertable(_)
         | Command::CreateView(_)
         | Command::DropViews { .. }
         | Command::Truncate(_)

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use taospg_catalog::{Database, Role, SeriesRef};
+use taospg_catalog::{Database, Role, SeriesRef, Table};
 use taospg_storage::{Change, FamilyId, VnodeId};
 
 use crate::access::Identity;
@@ -47,6 +47,9 @@ const NOTICES_MAX: usize = 1_000;
 
 /// Named statements of one session, as many as a pool of drivers could ever want; each holds a plan.
 const NAMED_STATEMENTS_MAX: usize = 10_000;
+
+/// How long a writer of a keyed table waits for another's transaction. Two that wait for each other end this way, too.
+const KEYED_LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// Rows that stay open between INSERTs of one transaction, before they are counted among what is held. Batches of this size are large enough that starting another costs nothing.
 const ACCUMULATED_BYTES_MAX: usize = HELD_BYTES_MAX / 64;
@@ -518,6 +521,7 @@ impl Session {
                 PlanBody::Cursor(crate::plan::prepare(self, &declare.query, parameter_types).await?)
             }
             Command::Fetch { name, moves: false, .. } => PlanBody::Direct(Some(self.cursor_fields(name)?)),
+            Command::Hypertable(call) => PlanBody::Direct(Some(crate::hypertable::fields(call))),
             Command::Show(show) => PlanBody::Direct(Some(crate::show::fields(show))),
             Command::Execute { name, .. } => PlanBody::Named(Box::new(self.named_statement(name)?)),
             _ => PlanBody::Direct(None),
@@ -667,6 +671,23 @@ impl Session {
         self.refuse_if_read_only("this statement")?;
         self.hold_accumulated()?;
         self.transaction.hold(changes)
+    }
+
+    /// Until the transaction ends nobody else writes to this keyed table, so that what was compared stays true.
+    pub(crate) async fn lock_keyed(&mut self, table: &Table) -> Result<(), QueryError> {
+        if self.transaction.keyed_locks.iter().any(|(oid, _)| *oid == table.oid) {
+            return Ok(());
+        }
+        let lock = self.engine.keyed_lock(table.oid).lock_owned();
+        let Ok(guard) = tokio::time::timeout(KEYED_LOCK_WAIT, lock).await else {
+            let message = format!(
+                "another transaction writes to table \"{}\" and does not end",
+                table.name
+            );
+            return Err(QueryError::new(ErrorKind::LockNotAvailable, message).with_hint("send the transaction again"));
+        };
+        self.transaction.keyed_locks.push((table.oid, guard));
+        Ok(())
     }
 
     /// Rows of this transaction's INSERTs that are not yet held. Whoever reads or holds anything else takes them into what is held first;

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use arrow::array::UInt32Array;
 use taospg_catalog::SeriesRef;
 use taospg_storage::{Change, FamilyId, Rows, SeriesSet, TimeRange, VnodeId};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::settings::Settings;
 use crate::{ErrorKind, QueryError};
@@ -52,6 +53,8 @@ pub(super) struct Transaction {
     held: BTreeMap<VnodeId, Vec<Change>>,
     held_bytes: usize,
     savepoints: Vec<Savepoint>,
+    /// Keyed tables that it writes to; nobody else does before it ends.
+    pub keyed_locks: Vec<(u32, OwnedMutexGuard<()>)>,
     /// Settings as they were before the block, for ROLLBACK.
     pub settings_before: Option<Settings>,
 }
@@ -82,6 +85,7 @@ impl Transaction {
             held: BTreeMap::new(),
             held_bytes: 0,
             savepoints: Vec::new(),
+            keyed_locks: Vec::new(),
             settings_before: None,
         }
     }

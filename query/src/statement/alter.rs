@@ -47,6 +47,8 @@ pub(crate) enum AlterTableStep {
         name: String,
         default: Option<SourceExpr>,
     },
+    /// `SET (timescaledb.compress, …)`: the columns of compress_segmentby.
+    Compress(Vec<String>),
 }
 
 pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
@@ -96,6 +98,7 @@ fn parse_step(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
                 }
             }
         }
+        Some("set") if cursor.at_symbol("(") => parse_parameters(cursor),
         Some("comment") => {
             cursor.take_symbol("=");
             Ok(AlterTableStep::Comment(cursor.string()?))
@@ -114,6 +117,36 @@ fn parse_step(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
                 false => Err(cursor.error()),
             }
         }
+    }
+}
+
+/// `(timescaledb.compress, timescaledb.compress_segmentby = 'device')`, in newer words `(timescaledb.enable_columnstore, segmentby = …)`.
+fn parse_parameters(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
+    let mut segment_by = Vec::new();
+    let byte = cursor.byte();
+    let ours = cursor.list(|cursor| {
+        let mut name = cursor.name()?;
+        let ours = matches!(name.as_str(), "timescaledb" | "tsdb");
+        if cursor.take_symbol(".") {
+            name = cursor.name()?;
+        }
+        if cursor.take_symbol("=") {
+            let value = super::create::parameter_value(cursor)?;
+            if matches!(name.as_str(), "compress_segmentby" | "segmentby") {
+                segment_by = super::create::listed(&value);
+            }
+        }
+        Ok(ours)
+    })?;
+    match ours.into_iter().any(|ours| ours) {
+        true => Ok(AlterTableStep::Compress(segment_by)),
+        false => Err(cursor
+            .error_at(
+                byte,
+                crate::ErrorKind::FeatureNotSupported,
+                "storage parameters of a table are not supported",
+            )
+            .with_hint("ALTER DATABASE changes how its tables are stored")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! CREATE TABLE in PostgreSQL's form, CREATE STABLE … TAGS (…), and CREATE TABLE … USING … TAGS (…).
 
-use taospg_catalog::TableKind;
+use taospg_catalog::{KEYED_TIME, SqlType, TableKind};
 
 use super::cursor::{Cursor, SourceExpr};
 use super::lexer::TokenKind;
@@ -46,6 +46,9 @@ pub(crate) struct ColumnDefinition {
     pub not_null: bool,
     pub default: Option<SourceExpr>,
     pub primary_key: bool,
+    pub unique: bool,
+    /// SERIAL, or GENERATED AS IDENTITY: rows that do not say otherwise get the next number.
+    pub serial: bool,
 }
 
 /// A supertable or plain table to make.
@@ -57,8 +60,12 @@ pub(crate) struct CreateTable {
     pub tdengine: bool,
     /// In declared order, with whether each is a tag.
     pub declared: Vec<(ColumnDefinition, bool)>,
-    /// Name of the time column.
+    /// Name of the time column; [`KEYED_TIME`] of a table without one.
     pub time: String,
+    /// Columns of each UNIQUE, with their characters.
+    pub unique: Vec<Vec<(String, usize)>>,
+    /// WITH (tsdb.hypertable): columns that tell series apart become tags.
+    pub hypertable: bool,
     pub comment: Option<String>,
 }
 
@@ -88,6 +95,11 @@ struct TableParts {
     columns: Vec<ColumnDefinition>,
     /// PRIMARY KEY (a, b): names with their characters.
     key: Option<Vec<(String, usize)>>,
+    /// UNIQUE (a, b).
+    unique: Vec<Vec<(String, usize)>>,
+    /// WITH (tags = …).
+    tags: Option<Vec<(String, usize)>>,
+    hypertable: bool,
 }
 
 pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
@@ -105,15 +117,14 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             .unsupported("a declared partition")
             .with_hint("a supertable keeps each device and each time span apart by itself"));
     }
-    let parts = parse_columns(cursor)?;
+    let mut parts = parse_columns(cursor)?;
     let mut tags = None;
-    let mut tag_names: Option<Vec<(String, usize)>> = None;
     let mut comment = None;
     while !cursor.at_end() {
         if cursor.take_word("tags") {
             tags = Some(cursor.list(parse_column)?);
         } else if cursor.take_word("with") {
-            parse_storage_parameters(cursor, &mut tag_names)?;
+            parse_storage_parameters(cursor, &mut parts)?;
         } else if cursor.take_word("without") {
             cursor.expect(&["oids"])?;
         } else if cursor.take_word("comment") {
@@ -138,10 +149,16 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             return Err(cursor.error());
         }
     }
+    let (tag_names, hypertable) = (parts.tags.take(), parts.hypertable);
     if stable && tags.is_none() && tag_names.is_none() && parts.key.is_none() {
         return Err(cursor.error().with_hint("a supertable has tags: TAGS (name type, …)"));
     }
     let tdengine = stable || tags.is_some();
+    let inline = parts.columns.iter().filter(|column| column.unique);
+    let mut unique: Vec<_> = inline
+        .map(|column| vec![(column.name.clone(), column.character)])
+        .collect();
+    unique.append(&mut parts.unique);
     let (declared, time) = match tags {
         Some(tags) => {
             let declared = declared_with_tags(cursor, parts, tags, tag_names)?;
@@ -154,14 +171,57 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         None => declared_by_key(cursor, parts, tag_names)?,
     };
     check_names(&declared)?;
+    check_keyed(&declared, &time, &unique)?;
     Ok(Command::CreateTable(Box::new(CreateTable {
         if_not_exists,
         name,
         tdengine,
         declared,
         time,
+        unique,
+        hypertable,
         comment,
     })))
+}
+
+/// What only a table that is known by its key can have.
+fn check_keyed(
+    declared: &[(ColumnDefinition, bool)],
+    time: &str,
+    unique: &[Vec<(String, usize)>],
+) -> Result<(), QueryError> {
+    for (name, character) in unique.iter().flatten() {
+        if !declared.iter().any(|(column, _)| column.name == *name) {
+            let message = format!("column \"{name}\" named in key does not exist");
+            return Err(QueryError::new(ErrorKind::UndefinedColumn, message).with_position(*character));
+        }
+    }
+    let unsupported = |character: usize, message: &str| {
+        let error = QueryError::new(ErrorKind::FeatureNotSupported, message).with_position(character);
+        Err(error.with_hint("rows of a time series are unique by table and time"))
+    };
+    if time != KEYED_TIME {
+        if let Some((_, character)) = unique.iter().flatten().next() {
+            return unsupported(
+                *character,
+                "a UNIQUE constraint in a table with a time is not supported",
+            );
+        }
+        if let Some((column, _)) = declared.iter().find(|(column, _)| column.serial) {
+            return unsupported(
+                column.character,
+                "a SERIAL column in a table with a time is not supported",
+            );
+        }
+    }
+    match declared.iter().find(|(column, is_tag)| column.serial && !is_tag) {
+        Some((column, _)) => Err(QueryError::new(
+            ErrorKind::FeatureNotSupported,
+            "a SERIAL column that is not the primary key is not supported",
+        )
+        .with_position(column.character)),
+        None => Ok(()),
+    }
 }
 
 fn refused(character: usize, message: impl Into<String>) -> QueryError {
@@ -230,7 +290,7 @@ fn declared_by_key(
     parts: TableParts,
     tag_names: Option<Vec<(String, usize)>>,
 ) -> Result<(Vec<(ColumnDefinition, bool)>, String), QueryError> {
-    let TableParts { mut columns, key } = parts;
+    let TableParts { mut columns, key, .. } = parts;
     let inline: Vec<_> = columns.iter().filter(|column| column.primary_key).collect();
     let key = match (key, inline.as_slice()) {
         (Some(_), [again, ..]) | (None, [_, again, ..]) => {
@@ -254,7 +314,7 @@ fn declared_by_key(
         .iter()
         .filter(|column| is_timestamp(column.column_type) && !named_tag(&column.name));
     let time = match &key {
-        Some(key) => {
+        Some(_) => {
             let mut of_key = times.filter(|column| in_key(&column.name));
             match (of_key.next(), of_key.next()) {
                 (Some(time), None) => time.name.clone(),
@@ -263,27 +323,24 @@ fn declared_by_key(
                     return Err(refused(second.character, message)
                         .with_hint("the key's one timestamp is the time of a row, the others are tags"));
                 }
-                (None, _) => {
-                    let character = key.first().map_or(1, |(_, character)| *character);
-                    let error = refused(character, "primary key has no timestamp");
-                    return Err(
-                        error.with_hint("a row is identified by its tags and its time: PRIMARY KEY (device, ts)")
-                    );
-                }
+                // Known by its key alone.
+                (None, _) => KEYED_TIME.to_string(),
             }
         }
         None => match times.next() {
             Some(time) => time.name.clone(),
             None => {
                 let character = columns.first().map_or(cursor.character(), |column| column.character);
-                let error = refused(character, "a table needs a timestamp column");
-                return Err(error.with_hint("rows are identified by their time: add a column such as ts timestamptz"));
+                let error = refused(character, "a table needs a timestamp column or a primary key");
+                let hint =
+                    "rows are known by their time, as in (ts timestamptz, …), or by their key, as in PRIMARY KEY (id)";
+                return Err(error.with_hint(hint));
             }
         },
     };
     for column in columns
         .iter_mut()
-        .filter(|column| in_key(&column.name) && column.name == time)
+        .filter(|column| in_key(&column.name) && (column.name == time || time == KEYED_TIME))
     {
         column.not_null = true;
     }
@@ -329,7 +386,16 @@ fn parse_column_or_constraint(cursor: &mut Cursor<'_>, parts: &mut TableParts) -
         })?);
         return Ok(());
     }
-    let constraints = ["unique", "foreign", "check", "exclude"];
+    if cursor.at_word("unique") && cursor.peek_second().is_symbol("(") {
+        cursor.next();
+        let columns = cursor.list(|cursor| {
+            let character = cursor.character();
+            Ok((cursor.name()?, character))
+        })?;
+        parts.unique.push(columns);
+        return Ok(());
+    }
+    let constraints = ["foreign", "check", "exclude"];
     let brackets = cursor.peek_second().is_symbol("(") || cursor.peek_second().is_word("key");
     if cursor.peek().kind == TokenKind::Word && constraints.contains(&&*cursor.peek().value) && brackets {
         let what = format!("a {} constraint", cursor.peek().value.to_ascii_uppercase());
@@ -347,7 +413,10 @@ fn parse_column_or_constraint(cursor: &mut Cursor<'_>, parts: &mut TableParts) -
 pub(super) fn parse_column(cursor: &mut Cursor<'_>) -> Result<ColumnDefinition, QueryError> {
     let character = cursor.character();
     let name = cursor.name()?;
-    let column_type = types::parse(cursor)?;
+    let (column_type, serial) = match serial(cursor) {
+        Some(sql_type) => (ColumnType::Sql(sql_type), true),
+        None => (types::parse(cursor)?, false),
+    };
     let mut column = ColumnDefinition {
         name,
         character,
@@ -355,6 +424,8 @@ pub(super) fn parse_column(cursor: &mut Cursor<'_>) -> Result<ColumnDefinition, 
         not_null: false,
         default: None,
         primary_key: false,
+        unique: false,
+        serial,
     };
     loop {
         if cursor.take_word("constraint") {
@@ -380,7 +451,14 @@ pub(super) fn parse_column(cursor: &mut Cursor<'_>) -> Result<ColumnDefinition, 
         } else if cursor.take_any(&["encode", "compress", "level"]).is_some() {
             // The codec of a block is chosen by what is smallest.
             cursor.string()?;
-        } else if ["unique", "check", "references", "generated", "composite"].contains(&&*cursor.peek().value) {
+        } else if cursor.take_word("unique") {
+            column.unique = true;
+        } else if cursor.take(&["generated", "always", "as", "identity"])
+            || cursor.take(&["generated", "by", "default", "as", "identity"])
+        {
+            column.serial = true;
+            column.not_null = true;
+        } else if ["check", "references", "generated", "composite"].contains(&&*cursor.peek().value) {
             let what = format!("{} on a column", cursor.peek().value.to_ascii_uppercase());
             return Err(cursor.unsupported(&what));
         } else {
@@ -389,34 +467,72 @@ pub(super) fn parse_column(cursor: &mut Cursor<'_>) -> Result<ColumnDefinition, 
     }
 }
 
-/// `WITH (tags = 'a, b')`; PostgreSQL's own parameters of storage have nothing to act upon here.
-fn parse_storage_parameters(
-    cursor: &mut Cursor<'_>,
-    tags: &mut Option<Vec<(String, usize)>>,
-) -> Result<(), QueryError> {
+/// The type of a SERIAL column.
+fn serial(cursor: &mut Cursor<'_>) -> Option<SqlType> {
+    let word = cursor.take_any(&["serial", "serial4", "bigserial", "serial8", "smallserial", "serial2"])?;
+    Some(match word {
+        "serial" | "serial4" => SqlType::Integer,
+        "bigserial" | "serial8" => SqlType::BigInt,
+        _ => SqlType::SmallInt,
+    })
+}
+
+/// `WITH (tags = 'a, b')`, or TimescaleDB's `WITH (tsdb.hypertable, tsdb.partition_column = 'time', tsdb.segmentby = 'device')`.
+fn parse_storage_parameters(cursor: &mut Cursor<'_>, parts: &mut TableParts) -> Result<(), QueryError> {
     cursor.list(|cursor| {
         let byte = cursor.byte();
-        let name = cursor.name()?;
-        if name != "tags" {
-            let message = format!("unrecognized parameter \"{name}\"");
-            return Err(cursor
-                .error_at(byte, ErrorKind::InvalidParameterValue, message)
-                .with_hint("the one parameter is tags = 'a, b'"));
+        let mut name = cursor.name()?;
+        let timescale = matches!(name.as_str(), "tsdb" | "timescaledb") && cursor.take_symbol(".");
+        if timescale {
+            name = cursor.name()?;
         }
-        cursor.expect_symbol("=")?;
         let character = cursor.character();
-        let list = cursor.string()?;
-        let names =
-            list.split(',').map(
-                |name| match name.trim().strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
-                    Some(quoted) => quoted.to_string(),
-                    None => name.trim().to_ascii_lowercase(),
-                },
-            );
-        *tags = Some(names.map(|name| (name, character)).collect());
+        let value = match cursor.take_symbol("=") {
+            true => Some(parameter_value(cursor)?),
+            false => None,
+        };
+        let named = |value: &str| listed(value).into_iter().map(|name| (name, character)).collect();
+        match (name.as_str(), value) {
+            ("tags", Some(value)) if !timescale => parts.tags = Some(named(&value)),
+            ("hypertable", value) if timescale => parts.hypertable = value.is_none_or(|value| value != "false"),
+            ("segmentby" | "compress_segmentby", Some(value)) if timescale => parts.tags = Some(named(&value)),
+            // The time is the first timestamp or the key's; DAYS and the order of rows are as they are.
+            (
+                "partition_column" | "orderby" | "chunk_interval" | "columnstore" | "enable_columnstore" | "compress",
+                _,
+            ) if timescale => {}
+            ("create_default_indexes", _) if timescale => {}
+            _ => {
+                let message = format!("unrecognized parameter \"{name}\"");
+                return Err(cursor
+                    .error_at(byte, ErrorKind::InvalidParameterValue, message)
+                    .with_hint("the parameters are tags = 'a, b' and those of TimescaleDB, such as tsdb.hypertable"));
+            }
+        }
         Ok(())
     })?;
     Ok(())
+}
+
+/// A string, a word or a number.
+pub(super) fn parameter_value(cursor: &mut Cursor<'_>) -> Result<String, QueryError> {
+    match cursor.peek().kind {
+        TokenKind::Word | TokenKind::Number => Ok(cursor.next().value.into_owned()),
+        _ => cursor.string(),
+    }
+}
+
+/// `a, "B"`: the names, folded where they are not quoted.
+pub(super) fn listed(list: &str) -> Vec<String> {
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names
+        .map(
+            |name| match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+                Some(quoted) => quoted.to_string(),
+                None => name.to_ascii_lowercase(),
+            },
+        )
+        .collect()
 }
 
 /// AS query [WITH [NO] DATA]

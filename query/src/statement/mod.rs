@@ -27,6 +27,8 @@ mod create;
 mod cursor;
 mod database;
 mod declare;
+mod hypertable;
+mod index;
 pub(crate) mod lexer;
 mod missing;
 mod role;
@@ -46,6 +48,8 @@ pub(crate) use cursor::SourceExpr;
 pub(crate) use cursor::syntax_error;
 pub(crate) use database::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
 pub(crate) use declare::{Declare, Direction};
+pub(crate) use hypertable::HypertableCall;
+pub(crate) use index::CreateIndex;
 use lexer::{TokenKind, skip_space, statement_end, token_at};
 pub(crate) use missing::DropMissing;
 pub(crate) use role::{Grants, Owned, RoleCommand, RoleName, RoleOption, Things};
@@ -121,8 +125,11 @@ pub(crate) enum Command {
     CreateTable(Box<CreateTable>),
     CreateChildren(Vec<CreateChild>),
     CreateTableAs(CreateTableAs),
-    /// CREATE EXTENSION of one whose functions are here anyway; its name.
-    Extension(String),
+    /// CREATE or DROP EXTENSION of one whose functions are here anyway.
+    Extension {
+        name: String,
+        drop: bool,
+    },
     AlterTable(AlterTable),
     DropTables {
         if_exists: bool,
@@ -131,6 +138,13 @@ pub(crate) enum Command {
         stable: bool,
         cascade: bool,
     },
+    CreateIndex(Box<CreateIndex>),
+    DropIndexes {
+        if_exists: bool,
+        names: Vec<TableName>,
+    },
+    /// A function of TimescaleDB's that changes things.
+    Hypertable(HypertableCall),
     CreateView(Box<CreateView>),
     /// Of a kind that there is none of.
     DropMissing(DropMissing),
@@ -391,8 +405,21 @@ fn parse_own(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         "declare" | "fetch" | "move" | "close" => declare::parse(cursor),
         "grant" | "revoke" => role::parse_grant(cursor),
         "reassign" => role::parse_reassign(cursor),
-        "call" | "do" | "merge" | "reindex" | "cluster" | "refresh" | "security" | "load" | "import" | "trim"
-        | "split" | "balance" | "redistribute" | "kill" | "insert" | "replace" => {
+        "call" => {
+            let statement = parse_with_sqlparser(cursor.text())?;
+            let ast::Statement::Call(function) = &statement else {
+                return Err(cursor.error());
+            };
+            let Some(call) = hypertable::of_function(function) else {
+                return Err(cursor.unsupported("CALL"));
+            };
+            while !cursor.at_end() {
+                cursor.next();
+            }
+            Ok(Command::Hypertable(call))
+        }
+        "do" | "merge" | "reindex" | "cluster" | "refresh" | "security" | "load" | "import" | "trim" | "split"
+        | "balance" | "redistribute" | "kill" | "insert" | "replace" => {
             Err(cursor.unsupported(&first.value.to_ascii_uppercase()))
         }
         _ => Err(cursor.error()),
@@ -424,6 +451,11 @@ fn parse_query(text: &str) -> Result<Command, QueryError> {
         && let Some(into) = select.into.take()
     {
         return select_into(&into, statement);
+    }
+    if let ast::Statement::Query(query) = &statement
+        && let Some(call) = hypertable::call(query)
+    {
+        return Ok(Command::Hypertable(call));
     }
     Ok(Command::Query(Box::new(statement)))
 }
@@ -481,9 +513,8 @@ fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             .unsupported("a temporary or unlogged table")
             .with_hint("CREATE TABLE makes a durable one")),
         "or" | "view" | "materialized" | "recursive" => view::parse_create(cursor),
-        "index" | "unique" | "sma" => Err(cursor
-            .unsupported("CREATE INDEX")
-            .with_hint("tables are ordered by time and tags are kept in memory: no index is needed")),
+        "index" | "unique" => index::parse_create(cursor),
+        "sma" => Err(cursor.unsupported("CREATE SMA INDEX")),
         "schema" => Err(cursor
             .unsupported("CREATE SCHEMA")
             .with_hint("CREATE DATABASE makes a namespace")),
@@ -497,7 +528,7 @@ fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             while !cursor.at_end() {
                 cursor.next();
             }
-            Ok(Command::Extension(name))
+            Ok(Command::Extension { name, drop: false })
         }
         "function" | "procedure" | "trigger" | "type" | "domain" | "sequence" | "stream" | "topic" | "aggregate"
         | "operator" | "cast" | "rule" | "policy" | "publication" | "subscription" | "server" | "foreign"
@@ -543,8 +574,19 @@ fn parse_drop(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             })
         }
         "view" => view::parse_drop(cursor),
+        "index" => index::parse_drop(cursor),
+        "extension" => {
+            cursor.next();
+            cursor.take(&["if", "exists"]);
+            if !cursor.at_word("timescaledb") {
+                return Err(cursor.unsupported("this extension"));
+            }
+            let name = cursor.name()?;
+            cursor.take_any(&["cascade", "restrict"]);
+            Ok(Command::Extension { name, drop: true })
+        }
         "materialized" | "sequence" | "type" | "domain" => missing::parse_drop(cursor),
-        "index" | "schema" | "function" | "extension" | "trigger" | "stream" | "topic" | "procedure" | "aggregate" => {
+        "schema" | "function" | "trigger" | "stream" | "topic" | "procedure" | "aggregate" => {
             let what = format!("DROP {}", cursor.peek().value.to_ascii_uppercase());
             Err(cursor.unsupported(&what))
         }

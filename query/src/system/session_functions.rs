@@ -79,6 +79,13 @@ const FUNCTIONS: &[SessionFunction] = &[
             Err(error) => Err(errors::wrap(error)),
         }
     }),
+    function("approximate_row_count", &[1], Kind::Int8, |snapshot, values| {
+        Ok(or_null(family_size(snapshot, values).map(|size| bytes(size.rows))))
+    }),
+    function("hypertable_index_size", &[1], Kind::Int8, |snapshot, values| {
+        Ok(or_null(listed(snapshot, values).map(|_| 0_i64)))
+    }),
+    function("hypertable_size", &[1], Kind::Int8, size),
     function("inet_client_addr", &[0], Kind::Text, |snapshot, _| {
         Ok(activity::address_and_port(&snapshot.session.entry.client_address).0)
     }),
@@ -346,6 +353,12 @@ fn size(snapshot: &Snapshot, values: &[ScalarValue]) -> Result<Cell> {
              ..
          }| bytes(file_bytes + memory_bytes),
     )))
+}
+
+/// Rows and bytes of a table.
+fn family_size(snapshot: &Snapshot, values: &[ScalarValue]) -> Option<FamilySize> {
+    let oid = relation_oid(snapshot, values)?;
+    snapshot.listed(oid).and_then(|listed| snapshot.size_of(&listed))
 }
 
 /// An object's OID, from its name or from its OID as a number or as digits.

@@ -41,7 +41,8 @@ impl Listed {
     /// The columns it shows, by attnum.
     pub fn columns(&self) -> Vec<&Column> {
         if self.is_child {
-            self.table.columns.iter().collect()
+            let shown = self.table.columns.iter().filter(|column| !column.is_hidden());
+            shown.collect()
         } else {
             self.table.declared()
         }
@@ -54,7 +55,7 @@ impl Listed {
         } else {
             self.table.tags.iter().collect()
         };
-        key.push(self.table.time_column());
+        key.extend(Some(self.table.time_column()).filter(|time| !time.is_hidden()));
         key
     }
 

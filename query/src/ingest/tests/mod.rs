@@ -76,6 +76,7 @@ fn meters() -> Target {
         vnodes: vec![1, 2],
     };
     Target {
+        keyed: None,
         database: Arc::new(database),
         table: Arc::new(table),
         place: Place::Supertable,
