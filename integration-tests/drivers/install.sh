@@ -50,6 +50,15 @@ if needs go go && changed go "$here"/go/*; then
     done_with go
 fi
 
+if needs tsbs go && changed tsbs "$here/tsbs/go.mod"; then
+    mkdir -p "$tools/tsbs"
+    cp "$here/tsbs/go.mod" "$tools/tsbs/"
+    for program in tsbs_generate_data tsbs_load_timescaledb tsbs_generate_queries tsbs_run_queries_timescaledb; do
+        (cd "$tools/tsbs" && go build -mod=mod -o "$program" "github.com/timescale/tsbs/cmd/$program")
+    done
+    done_with tsbs
+fi
+
 if needs rust cargo && changed rust "$here"/rust/Cargo.* "$here"/rust/src/*; then
     (cd "$here/rust" && CARGO_TARGET_DIR="$tools/rust" cargo build --release --quiet --locked)
     done_with rust

@@ -27,6 +27,7 @@ pub mod context;
 pub mod errors;
 mod explain;
 pub mod filter;
+mod lateral;
 mod literals;
 mod matching_tables;
 mod names;

@@ -21,7 +21,7 @@ use super::names::shown;
 use super::resolve::{Names, Relations};
 use super::table::{SeriesTable, Source};
 use super::template::{self, Template};
-use super::{PreparedQuery, errors, explain, object_names, parameters, resolve, rewrite, views};
+use super::{PreparedQuery, errors, explain, lateral, object_names, parameters, resolve, rewrite, views};
 use crate::access::Thing;
 use crate::pg_type;
 use crate::{ErrorKind, Parameter, QueryError, ResultField, RowSet, Session};
@@ -165,6 +165,7 @@ pub fn plan_with(
     client_types: &[u32],
     relations: &Relations,
 ) -> Result<Planned, QueryError> {
+    lateral::rewrite(&mut statement);
     let mentioned = rewrite::mentioned(&statement);
     let mut oids = parameters::declared(&statement, client_types)?;
     rewrite::rewrite(&mut statement, relations, &mentioned)?;

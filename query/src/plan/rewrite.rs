@@ -12,9 +12,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::names::{folded, name_items};
-use super::numbers;
 use super::resolve::{Named, Relations};
 use super::table::{self, TBNAME};
+use super::{lateral, numbers};
 use crate::system::{self, TABLE_OID};
 use crate::{ErrorKind, QueryError};
 
@@ -70,6 +70,8 @@ struct Rewriter<'a> {
 enum Shown<'a> {
     Table(&'a Named),
     System,
+    /// A subquery that so many columns were added to.
+    Lateral(usize),
     Other,
 }
 
@@ -306,6 +308,7 @@ impl Rewriter<'_> {
         let hidden = |shown: Shown<'_>| match shown {
             Shown::Table(named) => table::hidden(named, self.mentioned),
             Shown::System if self.mentioned.contains(TABLE_OID) => [TABLE_OID.to_string()].into_iter().collect(),
+            Shown::Lateral(added) => (0..added).map(lateral::name).collect(),
             Shown::System | Shown::Other => Default::default(),
         };
         let visible = |named: &Named| -> Vec<String> {
@@ -383,6 +386,10 @@ impl Rewriter<'_> {
             && self.relations.is_system(&reference)
         {
             return Shown::System;
+        }
+        let added = lateral::added(factor);
+        if added > 0 {
+            return Shown::Lateral(added);
         }
         Shown::Other
     }
