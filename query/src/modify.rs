@@ -9,11 +9,11 @@
 //! Promises: what is counted is what was there; a statement that fails has changed nothing. A tag belongs to a table, not to a row: UPDATE of a
 //! tag changes every table that matches, at once, as ALTER TABLE … SET TAG does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Int64Type, UInt32Type};
 use arrow::record_batch::RecordBatch;
@@ -36,6 +36,9 @@ const SERIES: usize = 1;
 const SLOT: usize = 2;
 const TIME: usize = 3;
 const VALUES: usize = 4;
+
+/// Tables of an UPDATE of tags that RETURNING looks for one by one.
+const TABLES_LISTED_MAX: usize = 64;
 
 /// A DELETE or UPDATE with its parameters' types known.
 pub(crate) struct PreparedModification {
@@ -144,10 +147,6 @@ impl PreparedModification {
                 return Err(error.with_hint("tags belong to tables and columns to rows: update them in two statements"));
             }
         };
-        if update.returning.is_some() && matches!(action, Action::UpdateTags(_)) {
-            let error = unsupported("RETURNING of an UPDATE of tags");
-            return Err(error.with_hint("it changes tables, not rows; a SELECT shows them"));
-        }
         let mut prepared = prepare(session, name, selection, action, &update.table, parameter_types).await?;
         prepared.returning = returning(session, &update.table, update.returning.as_deref()).await?;
         Ok(prepared)
@@ -172,8 +171,14 @@ impl PreparedModification {
                 ("UPDATE", rows, changes)
             }
             Action::UpdateTags(assignments) => {
+                let Some(returning) = &self.returning else {
+                    let tables = self.set_tags(session, &found, assignments, parameters).await?;
+                    return Ok(Outcome::Complete(format!("UPDATE {}", tables.len())));
+                };
+                let keys = self.keys(session, &found, parameters).await?;
                 let tables = self.set_tags(session, &found, assignments, parameters).await?;
-                return Ok(Outcome::Complete(format!("UPDATE {tables}")));
+                let rows = self.rows_of(session, &found, &keys, &tables).await?;
+                return Ok(Outcome::Rows(returning.rows(session, rows, "UPDATE").await?));
             }
         };
         let outcome = match &self.returning {
@@ -347,14 +352,64 @@ impl PreparedModification {
         Ok((changed, changes))
     }
 
-    /// Sets tags of the tables that match; answers with their number.
+    /// Vnode, series and time of the rows that match.
+    async fn keys(
+        &self,
+        session: &Session,
+        found: &Found,
+        parameters: &[Parameter],
+    ) -> Result<HashSet<(u32, u32, i64)>, QueryError> {
+        let mut rows = self.matching(session, found, &[], parameters).await?;
+        let mut keys = HashSet::new();
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(plan::errors::translate)?;
+            let places = numbers(&batch, VNODE)?.iter().zip(numbers(&batch, SERIES)?.iter());
+            keys.extend(places.zip(times(&batch)?.iter()).map(|((vnode, series), time)| (*vnode, *series, *time)));
+            refuse_too_many(keys.len().saturating_mul(32))?;
+        }
+        Ok(keys)
+    }
+
+    /// These rows as they stand now, with the columns that RETURNING looks at.
+    async fn rows_of(
+        &self,
+        session: &Session,
+        found: &Found,
+        keys: &HashSet<(u32, u32, i64)>,
+        tables: &[u32],
+    ) -> Result<Vec<RecordBatch>, QueryError> {
+        let Some(returning) = &self.returning else {
+            return Ok(Vec::new());
+        };
+        // Tables are named while they are few: comparing a fleet with a long list would cost more than reading its rows.
+        let slot = column_expr(plan::SLOT_COLUMN);
+        let listed = (tables.len() <= TABLES_LISTED_MAX && !tables.is_empty()).then(|| ast::Expr::InList {
+            expr: Box::new(slot),
+            list: tables.iter().map(|slot| number_expr(*slot)).collect(),
+            negated: false,
+        });
+        let (table, child) = (found.table(), found.child());
+        let mut rows = plan::matching_rows(session, table, child, listed.as_ref(), &self.returned(), &[], &[]).await?;
+        let mut changed = Changed::default();
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(plan::errors::translate)?;
+            let places = numbers(&batch, VNODE)?.iter().zip(numbers(&batch, SERIES)?.iter());
+            let wanted = places.zip(times(&batch)?.iter()).map(|((vnode, series), time)| Some(keys.contains(&(*vnode, *series, *time))));
+            let batch = arrow::compute::filter_record_batch(&batch, &wanted.collect::<BooleanArray>()).map_err(internal)?;
+            changed.add(returning, batch.columns()[VALUES..].to_vec())?;
+            refuse_too_many(changed.bytes)?;
+        }
+        Ok(changed.rows)
+    }
+
+    /// Sets tags of the tables that match; answers with their slots.
     async fn set_tags(
         &self,
         session: &Session,
         found: &Found,
         assignments: &[(String, ast::Expr)],
         parameters: &[Parameter],
-    ) -> Result<u64, QueryError> {
+    ) -> Result<Vec<u32>, QueryError> {
         let table = found.table();
         let (slots, arrays) = match self.is_about_tables(found, assignments) {
             true => {
@@ -371,7 +426,7 @@ impl PreparedModification {
             false => self.tables_of_rows(session, found, assignments, parameters).await?,
         };
         if slots.is_empty() {
-            return Ok(0);
+            return Ok(slots);
         }
         let precision = found.database.options.precision;
         let mut tags = Vec::new();
@@ -385,7 +440,7 @@ impl PreparedModification {
             tags.push((place, array));
         }
         session.engine().catalog().set_tags(table.oid, &slots, &tags)?;
-        Ok(slots.len() as u64)
+        Ok(slots)
     }
 
     /// Whether the condition and the values speak of names and tags only: then tables without rows match as well.
@@ -407,7 +462,7 @@ impl PreparedModification {
     ) -> Result<(Vec<u32>, Vec<ArrayRef>), QueryError> {
         let mut rows = self.matching(session, found, assignments, parameters).await?;
         let mut slots: Vec<u32> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let mut pieces: Vec<Vec<ArrayRef>> = vec![Vec::new(); assignments.len()];
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(plan::errors::translate)?;
@@ -665,6 +720,10 @@ fn default_of(column: &Column) -> Result<ast::Expr, QueryError> {
 
 fn column_expr(name: &str) -> ast::Expr {
     ast::Expr::Identifier(ast::Ident::with_quote('"', name))
+}
+
+fn number_expr(number: u32) -> ast::Expr {
+    ast::Expr::Value(ast::Value::Number(number.to_string().into(), false).into())
 }
 
 /// The conditions that all have to hold.

@@ -392,12 +392,6 @@ impl Insert {
             }
         }
         if cursor.sees_keyword("returning") {
-            if self.clauses.len() > 1 {
-                return Err(feature(
-                    cursor,
-                    "RETURNING of an INSERT into several tables is not supported",
-                ));
-            }
             cursor.take_keyword("returning");
             let start = cursor.at;
             query_end(cursor)?;

@@ -67,7 +67,7 @@ impl InsertStatement {
         };
         let returning = match &inner.returning {
             Some(span) => Some(Arc::new(
-                Box::pin(inner.prepare_returning(session, span.clone())).await?,
+                Box::pin(inner.prepare_returning(session, &bound, span.clone())).await?,
             )),
             None => None,
         };

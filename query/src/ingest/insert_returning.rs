@@ -45,6 +45,7 @@ impl Insert {
     pub(super) async fn prepare_returning(
         &self,
         session: &Session,
+        bound: &Bound,
         span: Range<usize>,
     ) -> Result<Returning, QueryError> {
         // Spaces in the place of what stands before keep the places in errors right.
@@ -66,8 +67,11 @@ impl Insert {
             return Err(QueryError::new(ErrorKind::InternalError, "a fixed query did not parse"));
         };
         if let ast::TableFactor::Table { name, alias, .. } = &mut table.relation {
-            let parts = clause.table.parts.iter().map(|part| quoted(part));
-            *name = ast::ObjectName::from(parts.collect::<Vec<_>>());
+            let parts: Vec<String> = match shared(session, bound)? {
+                None => clause.table.parts.clone(),
+                Some(parts) => parts,
+            };
+            *name = ast::ObjectName::from(parts.iter().map(|part| quoted(part)).collect::<Vec<_>>());
             *alias = clause.alias.as_ref().map(|alias| ast::TableAlias {
                 explicit: true,
                 name: quoted(alias),
@@ -148,9 +152,10 @@ impl PreparedInsert {
         session.hold_accumulated()?;
         let (changes, order) = self.gather(session, bound, clause, parameters).await?;
         let mut keys = keys(&changes, order.as_deref());
+        let target = read_from(bound, clause);
         if clause.conflict == Conflict::Keep {
             // Of rows that are there already nothing is written, nor of the second of two with one key.
-            let mut known: HashSet<Key> = read(session, &clause.target, &keys, returning)
+            let mut known: HashSet<Key> = read(session, &target, &keys, returning)
                 .await?
                 .places
                 .into_keys()
@@ -158,8 +163,42 @@ impl PreparedInsert {
             keys.retain(|key| known.insert(*key));
         }
         session.hold(changes)?;
-        let rows = rows_of(session, &clause.target, &keys, returning).await?;
+        let rows = rows_of(session, &target, &keys, returning).await?;
         Ok(Outcome::Rows(returning.rows(session, vec![rows], "INSERT 0").await?))
+    }
+}
+
+/// The name of the table that RETURNING is about when the statement names another, or several: their supertable. Tables that share none have no
+/// columns in common to return.
+fn shared(session: &Session, bound: &Bound) -> Result<Option<Vec<String>>, QueryError> {
+    let [first, others @ ..] = bound.clauses.as_slice() else {
+        return Ok(None);
+    };
+    if others.is_empty() && first.using.is_none() {
+        return Ok(None);
+    }
+    let target = &first.target;
+    if others.iter().any(|clause| clause.target.table.oid != target.table.oid) {
+        let message = "RETURNING of an INSERT into tables of different supertables is not supported";
+        return Err(QueryError::new(ErrorKind::FeatureNotSupported, message));
+    }
+    let name = target.table.name.clone();
+    Ok(Some(match session.is_connected_to(&target.database) {
+        true => vec!["public".into(), name],
+        false => vec![target.database.name.clone(), "public".into(), name],
+    }))
+}
+
+/// Rows of which table are read back.
+fn read_from(bound: &Bound, clause: &BoundClause) -> Target {
+    let several = bound.clauses.len() > 1 || clause.using.is_some();
+    let place = match clause.target.place {
+        Place::Child if several => Place::Supertable,
+        ref place => place.clone(),
+    };
+    Target {
+        place,
+        ..clause.target.clone()
     }
 }
 
