@@ -14,6 +14,9 @@ pub struct View {
     pub columns: Vec<ViewColumn>,
     /// OIDs of the supertables, tables and views that it reads.
     pub reads: Vec<u32>,
+    /// What it reads is read with the rights of who asks, not of the view's owner.
+    #[serde(default)]
+    pub security_invoker: bool,
 }
 
 /// A column of a view as clients are told of it.

@@ -100,7 +100,10 @@ impl AsyncDB for Connection {
     type ColumnType = DefaultColumnType;
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
-        let asks = sql.split_ascii_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("select"));
+        let asks = sql
+            .split_ascii_whitespace()
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("select"));
         let repeats = match self.second.is_some() && asks {
             true => TIMES_TO_A_KEPT_PLAN - 1,
             false => 0,

@@ -364,7 +364,11 @@ impl PreparedModification {
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(plan::errors::translate)?;
             let places = numbers(&batch, VNODE)?.iter().zip(numbers(&batch, SERIES)?.iter());
-            keys.extend(places.zip(times(&batch)?.iter()).map(|((vnode, series), time)| (*vnode, *series, *time)));
+            keys.extend(
+                places
+                    .zip(times(&batch)?.iter())
+                    .map(|((vnode, series), time)| (*vnode, *series, *time)),
+            );
             refuse_too_many(keys.len().saturating_mul(32))?;
         }
         Ok(keys)
@@ -394,8 +398,11 @@ impl PreparedModification {
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(plan::errors::translate)?;
             let places = numbers(&batch, VNODE)?.iter().zip(numbers(&batch, SERIES)?.iter());
-            let wanted = places.zip(times(&batch)?.iter()).map(|((vnode, series), time)| Some(keys.contains(&(*vnode, *series, *time))));
-            let batch = arrow::compute::filter_record_batch(&batch, &wanted.collect::<BooleanArray>()).map_err(internal)?;
+            let wanted = places
+                .zip(times(&batch)?.iter())
+                .map(|((vnode, series), time)| Some(keys.contains(&(*vnode, *series, *time))));
+            let batch =
+                arrow::compute::filter_record_batch(&batch, &wanted.collect::<BooleanArray>()).map_err(internal)?;
             changed.add(returning, batch.columns()[VALUES..].to_vec())?;
             refuse_too_many(changed.bytes)?;
         }

@@ -7,8 +7,8 @@ use crate::store::Batch;
 use crate::{Catalog, CatalogError, View, rules};
 
 impl Catalog {
-    /// Makes a view, or puts it in the place of the view of that name, whose OID it keeps. `view.oid` is given by the catalog.
-    pub fn create_view(&self, view: View, replace: bool) -> Result<Arc<View>, CatalogError> {
+    /// Makes a view, or puts it in the place of the view of that name, whose OID and owner it keeps. `view.oid` is given by the catalog.
+    pub fn create_view(&self, owner: u32, view: View, replace: bool) -> Result<Arc<View>, CatalogError> {
         let mut writer = self.writer.lock();
         let old = {
             let image = self.image.read_recursive();
@@ -33,7 +33,14 @@ impl Catalog {
         let mut batch = Batch::default();
         batch.put_meta(&meta)?;
         batch.put_view(&view)?;
+        let roles = match old {
+            Some(_) => None,
+            None => self.put_owner(&mut batch, oid, owner)?,
+        };
         writer.store.commit(batch)?;
+        if let Some(roles) = roles {
+            self.show_roles(roles);
+        }
         let mut image = self.image.write();
         if let Some(database) = image.databases.get_mut(&view.database_oid) {
             database.views.insert(view.name.clone(), view.clone());
@@ -50,6 +57,7 @@ impl Catalog {
         meta.version += 1;
         let mut batch = Batch::default();
         batch.put_meta(&meta)?;
+        let mut gone = Vec::with_capacity(names.len());
         {
             let image = self.image.read_recursive();
             let database = image.database(database_oid)?;
@@ -59,9 +67,14 @@ impl Catalog {
                     name: (*name).into(),
                 })?;
                 batch.delete_view(view.oid);
+                gone.push(view.oid);
             }
         }
+        let roles = self.forget_access(&mut batch, &gone);
         writer.store.commit(batch)?;
+        if let Some(roles) = roles {
+            self.show_roles(roles);
+        }
         let mut image = self.image.write();
         if let Some(database) = image.databases.get_mut(&database_oid) {
             for name in names {
@@ -78,6 +91,12 @@ impl Catalog {
         let image = self.image.read_recursive();
         let database = image.databases.get(&database_oid);
         database.map_or_else(Vec::new, |database| database.views.values().cloned().collect())
+    }
+
+    pub fn view_by_oid(&self, oid: u32) -> Option<Arc<View>> {
+        let image = self.image.read_recursive();
+        let mut views = image.databases.values().flat_map(|database| database.views.values());
+        views.find(|view| view.oid == oid).cloned()
     }
 
     pub fn view(&self, database_oid: u32, name: &str) -> Option<Arc<View>> {

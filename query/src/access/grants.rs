@@ -5,17 +5,18 @@
 use std::sync::Arc;
 
 use taospg_catalog::roles::PUBLIC;
-use taospg_catalog::{Access, Database, Grant, Privileges, Roles, RolesDraft};
+use taospg_catalog::{Access, Database, Grant, Privileges, Roles, RolesDraft, View};
 
 use super::roles::{EVERYTHING, access_of, grantee};
 use super::{Identity, Thing, denied};
-use crate::ddl::{Found, database_named, find};
+use crate::ddl::{Found, database_named, database_of, find, view_thing};
 use crate::statement::{Grants, Things};
 use crate::{ErrorKind, QueryError, Session};
 
 /// Things of a statement, looked up.
 enum Looked {
     Table(Found, String),
+    View(Arc<View>),
     Database(Arc<Database>),
     Schema(Arc<Database>),
 }
@@ -24,6 +25,7 @@ impl Looked {
     fn thing(&self) -> Thing<'_> {
         match self {
             Looked::Table(found, name) => found.thing(name),
+            Looked::View(view) => view_thing(view),
             Looked::Database(database) => Thing::Database(database),
             Looked::Schema(database) => Thing::Schema(database),
         }
@@ -32,7 +34,7 @@ impl Looked {
     /// What PostgreSQL calls the kind of thing.
     fn kind(&self) -> &'static str {
         match self {
-            Looked::Table(..) => "table",
+            Looked::Table(..) | Looked::View(_) => "table",
             Looked::Database(_) => "database",
             Looked::Schema(_) => "schema",
         }
@@ -72,7 +74,11 @@ fn look_up(session: &Session, things: &Things) -> Result<Vec<Looked>, QueryError
         Things::Tables(names) => {
             let mut found = Vec::with_capacity(names.len());
             for name in names {
-                found.push(Looked::Table(find(session, name)?, name.name.clone()));
+                let database = database_of(session, name)?;
+                found.push(match session.engine().catalog().view(database.oid, &name.name) {
+                    Some(view) => Looked::View(view),
+                    None => Looked::Table(find(session, name)?, name.name.clone()),
+                });
             }
             found
         }
@@ -87,7 +93,12 @@ fn look_up(session: &Session, things: &Things) -> Result<Vec<Looked>, QueryError
                 };
                 Looked::Table(found, name)
             };
-            tables.into_iter().map(found).collect()
+            let views = session.engine().catalog().views(database.oid);
+            tables
+                .into_iter()
+                .map(found)
+                .chain(views.into_iter().map(Looked::View))
+                .collect()
         }
         Things::Databases(names) => {
             let mut found = Vec::with_capacity(names.len());
@@ -186,7 +197,7 @@ fn change_one(
 
 fn name_of(thing: &Thing<'_>) -> String {
     match thing {
-        Thing::Table { name, .. } => (*name).to_string(),
+        Thing::Table { name, .. } | Thing::View { name, .. } => (*name).to_string(),
         Thing::Database(database) => database.name.clone(),
         Thing::Schema(_) => "public".into(),
     }

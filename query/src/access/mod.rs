@@ -95,7 +95,7 @@ impl Identity {
             return all;
         }
         let mut found = self.granted(thing);
-        if let Thing::Table { .. } = thing {
+        if let Thing::Table { .. } | Thing::View { .. } = thing {
             if self.held.contains(&PG_READ_ALL_DATA) {
                 found = found.with(Privileges::SELECT);
             }
@@ -149,6 +149,11 @@ pub enum Thing<'a> {
         database: u32,
         name: &'a str,
     },
+    View {
+        oid: u32,
+        database: u32,
+        name: &'a str,
+    },
     Database(&'a Database),
     /// Schema `public` of a database.
     Schema(&'a Database),
@@ -159,6 +164,7 @@ impl Thing<'_> {
     pub fn owned_as(&self) -> u32 {
         match self {
             Thing::Table { table, .. } => *table,
+            Thing::View { oid, .. } => *oid,
             Thing::Database(database) | Thing::Schema(database) => database.oid,
         }
     }
@@ -166,7 +172,7 @@ impl Thing<'_> {
     /// What can be granted on it.
     pub fn all(&self) -> Privileges {
         match self {
-            Thing::Table { .. } => Privileges::ALL_OF_TABLE,
+            Thing::Table { .. } | Thing::View { .. } => Privileges::ALL_OF_TABLE,
             Thing::Database(_) => Privileges::ALL_OF_DATABASE,
             Thing::Schema(_) => Privileges::ALL_OF_SCHEMA,
         }
@@ -175,7 +181,7 @@ impl Thing<'_> {
     /// Grants of a thing that nobody has said anything about, as PostgreSQL 15 has them: everybody connects and uses, the owner does all.
     pub fn from_the_start(&self, owner: u32) -> [Grant; 2] {
         let public = match self {
-            Thing::Table { .. } => Privileges::NONE,
+            Thing::Table { .. } | Thing::View { .. } => Privileges::NONE,
             Thing::Database(_) => Privileges::CONNECT.with(Privileges::TEMPORARY),
             Thing::Schema(_) => Privileges::USAGE,
         };
@@ -191,6 +197,7 @@ impl Thing<'_> {
     pub fn described(&self) -> String {
         match self {
             Thing::Table { name, .. } => format!("table {name}"),
+            Thing::View { name, .. } => format!("view {name}"),
             Thing::Database(database) => format!("database {}", database.name),
             Thing::Schema(_) => "schema public".into(),
         }
@@ -210,19 +217,33 @@ pub(crate) fn refused(message: impl Into<String>) -> QueryError {
 }
 
 impl Session {
-    /// Refuses what the current role may not do. Of a table, its schema must be usable too, and its database when it is another.
+    /// Refuses what the current role may not do. Of a table or view, its schema must be usable too, and its database when it is another.
     pub(crate) fn may(&self, thing: &Thing<'_>, needed: Privileges) -> Result<(), QueryError> {
-        let identity = self.identity();
+        self.may_be_done_by(self.identity(), thing, needed)
+    }
+
+    /// The same for another role, who owns a view that is read: `None` is the current one.
+    pub(crate) fn may_as(&self, role: Option<u32>, thing: &Thing<'_>, needed: Privileges) -> Result<(), QueryError> {
+        match role {
+            None => self.may(thing, needed),
+            Some(role) => match self.identity().roles.role(role) {
+                Some(role) => self.may_be_done_by(&self.identity().of_role(role), thing, needed),
+                None => Err(denied(thing)),
+            },
+        }
+    }
+
+    fn may_be_done_by(&self, identity: &Identity, thing: &Thing<'_>, needed: Privileges) -> Result<(), QueryError> {
         if identity.superuser {
             return Ok(());
         }
-        if let Thing::Table { database, .. } = thing
+        if let Thing::Table { database, .. } | Thing::View { database, .. } = thing
             && let Some(database) = self.engine().catalog().database_by_oid(*database)
         {
             if !self.is_connected_to(&database) {
-                self.may(&Thing::Database(&database), Privileges::CONNECT)?;
+                self.may_be_done_by(identity, &Thing::Database(&database), Privileges::CONNECT)?;
             }
-            self.may(&Thing::Schema(&database), Privileges::USAGE)?;
+            self.may_be_done_by(identity, &Thing::Schema(&database), Privileges::USAGE)?;
         }
         match identity.privileges(thing).contains(needed) {
             true => Ok(()),

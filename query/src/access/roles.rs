@@ -9,7 +9,7 @@ use taospg_catalog::roles::{FIRST_ROLE, PUBLIC};
 use taospg_catalog::{Access, Membership, Privileges, Role, Roles, RolesDraft};
 
 use super::{Actor, Identity, Thing, refused, verifier};
-use crate::ddl::find;
+use crate::ddl::{database_of, find, view_thing};
 use crate::statement::{Owned, RoleCommand, RoleName, RoleOption};
 use crate::{ErrorKind, QueryError, Session};
 
@@ -323,7 +323,10 @@ fn dependency(session: &Session, roles: &Roles, role: u32, oid: u32) -> String {
     let thing = match (catalog.table_by_oid(oid), catalog.database_by_oid(oid)) {
         (Some(table), _) => format!("table {}", table.name),
         (None, Some(database)) => format!("database {}", database.name),
-        (None, None) => format!("table with OID {oid}"),
+        (None, None) => match catalog.view_by_oid(oid) {
+            Some(view) => format!("view {}", view.name),
+            None => format!("table with OID {oid}"),
+        },
     };
     let Some(access) = roles.access(oid).filter(|access| access.owner != role) else {
         return format!("owner of {thing}");
@@ -472,11 +475,20 @@ fn set_owner(session: &mut Session, of: &Owned, to: &RoleName) -> Result<(), Que
     let identity = session.identity().clone();
     let to = find_role(&identity, &identity.roles, to)?;
     let catalog_database;
-    let table;
+    let (table, view);
     let thing = match of {
         Owned::Database(name) => {
             catalog_database = crate::ddl::database_named(session, Some(name))?;
             Thing::Database(&catalog_database)
+        }
+        Owned::View(name) => {
+            let database = database_of(session, name)?;
+            let found = session.engine().catalog().view(database.oid, &name.name);
+            view = found.ok_or_else(|| {
+                let message = format!("relation \"{}\" does not exist", name.name);
+                QueryError::new(ErrorKind::UndefinedTable, message).at_name(name)
+            })?;
+            view_thing(&view)
         }
         Owned::Table(name) => {
             table = find(session, name)?;

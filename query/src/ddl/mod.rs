@@ -23,7 +23,7 @@ mod table;
 mod table_as;
 mod view;
 
-pub(crate) use view::refuse_view;
+pub(crate) use view::{refuse_view, thing as view_thing};
 
 /// Executes a definition or a piece of maintenance; answers with the command tag.
 pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<String, QueryError> {
@@ -57,6 +57,7 @@ pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<
         } => table::drop(session, *if_exists, names, *stable, *cascade).await,
         Command::CreateView(create) => view::create(session, create).await,
         Command::DropMissing(drop) => missing::drop(session, drop),
+        Command::AlterView(alter) => view::alter(session, alter),
         Command::DropViews {
             if_exists,
             names,

@@ -1,6 +1,6 @@
 //! Making and dropping views, and what depends on what.
 //!
-//! A view has no owner and no rights of its own: who reads it needs the rights on what it reads; the owner of the database replaces and drops it.
+//! Who reads a view needs SELECT on it; what it reads is read with the rights of its owner, or, with `security_invoker`, of who asks.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use taospg_catalog::{Database, Privileges, View, ViewColumn};
 
 use super::{database_of, tell_immediate};
 use crate::access::{Thing, refused};
-use crate::statement::{CreateView, TableName};
+use crate::statement::{AlterView, CreateView, TableName};
 use crate::{ErrorKind, QueryError, ResultField, Session, plan};
 
 pub(super) async fn create(session: &mut Session, create: &CreateView) -> Result<String, QueryError> {
@@ -48,7 +48,7 @@ pub(super) async fn create(session: &mut Session, create: &CreateView) -> Result
     }
     let old = session.engine().catalog().view(database.oid, &create.name.name);
     if let Some(old) = old.filter(|_| create.or_replace) {
-        session.must_own(&Thing::Database(&database))?;
+        session.must_own(&thing(&old))?;
         check_replacement(session, &database, &old, &columns, &reads)?;
     }
     let view = View {
@@ -58,11 +58,48 @@ pub(super) async fn create(session: &mut Session, create: &CreateView) -> Result
         definition: definition(create, &prepared.fields, &columns),
         columns,
         reads,
+        security_invoker: create.security_invoker,
     };
-    let made = session.engine().catalog().create_view(view, create.or_replace);
+    let owner = session.identity().actor.current;
+    let made = session.engine().catalog().create_view(owner, view, create.or_replace);
     made.map_err(|error| QueryError::from(error).at_name(&create.name))?;
     tell_immediate(session, "CREATE VIEW");
     Ok("CREATE VIEW".into())
+}
+
+/// A view as rights are asked and granted for it.
+pub(crate) fn thing(view: &View) -> Thing<'_> {
+    Thing::View {
+        oid: view.oid,
+        database: view.database_oid,
+        name: &view.name,
+    }
+}
+
+pub(super) fn alter(session: &mut Session, alter: &AlterView) -> Result<String, QueryError> {
+    let name = &alter.name;
+    let database = database_of(session, name)?;
+    let Some(view) = session.engine().catalog().view(database.oid, &name.name) else {
+        if super::try_find(session, name)?.is_some() {
+            let message = format!("\"{}\" is not a view", name.name);
+            return Err(QueryError::new(ErrorKind::WrongObjectType, message).at_name(name));
+        }
+        let message = format!("relation \"{}\" does not exist", name.name);
+        if alter.if_exists {
+            session.tell("00000", format!("{message}, skipping"));
+            return Ok("ALTER VIEW".into());
+        }
+        return Err(QueryError::new(ErrorKind::UndefinedTable, message).at_name(name));
+    };
+    session.must_own(&thing(&view))?;
+    let changed = View {
+        security_invoker: alter.security_invoker,
+        ..(*view).clone()
+    };
+    let owner = session.identity().actor.current;
+    session.engine().catalog().create_view(owner, changed, true)?;
+    tell_immediate(session, "ALTER VIEW");
+    Ok("ALTER VIEW".into())
 }
 
 /// The query's text. Names that the view gives its columns become part of it.
@@ -179,7 +216,10 @@ pub(super) fn drop(
     for name in names {
         let database = database_of(session, name)?;
         match session.engine().catalog().view(database.oid, &name.name) {
-            Some(_) if session.must_own(&Thing::Database(&database)).is_err() => {
+            Some(view)
+                if session.must_own(&thing(&view)).is_err()
+                    && session.must_own(&Thing::Database(&database)).is_err() =>
+            {
                 let message = format!("must be owner of view {}", name.name);
                 return Err(refused(message).at_name(name));
             }

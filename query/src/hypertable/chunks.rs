@@ -45,10 +45,14 @@ pub(crate) fn chunks_of(engine: &Engine, database: &Database, table: &Table) -> 
     Ok(found.into_keys().map(chunk).collect())
 }
 
-/// `cpu 2026-01-01`: table and first day.
+/// `cpu 2026-01-01 00:00:00+00`: table and first time.
+pub(crate) fn chunk_name(reader: &TimeReader, table: &str, chunk: &Chunk) -> String {
+    format!("{table} {}", reader.format(chunk.start))
+}
+
 fn name(session: &Session, database: &Database, table: &Table, chunk: &Chunk) -> String {
     let reader = TimeReader::new(&database.options, chrono_tz::Tz::UTC, session.transaction_time_ns());
-    format!("{} {}", table.name, reader.format(chunk.start))
+    chunk_name(&reader, &table.name, chunk)
 }
 
 /// The chunks that lie whole before `older_than` and after `newer_than`.

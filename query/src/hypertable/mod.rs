@@ -28,6 +28,7 @@ mod chunks;
 mod create;
 
 use arguments::Arguments;
+pub(crate) use chunks::{Chunk, chunk_name, chunks_of};
 pub(crate) use create::{compress, create_with_options};
 
 const BOOL: u32 = 16;

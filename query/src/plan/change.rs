@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast};
 use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, SetExpr, TableFactor};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use taospg_catalog::{ChildRef, Privileges, Table};
+use taospg_catalog::{ChildRef, Table};
 
 use super::context::QueryContext;
 use super::resolve::{self, Named};
@@ -61,20 +61,21 @@ pub async fn matching_rows(
         types.push(found.sql_type.arrow_type(database.options.precision));
     }
     let mut statement = select(&name, &table.time_column().name, selection, values)?;
-    super::views::expand(session, &mut statement)?;
+    let views = super::views::expand(session, &mut statement)?;
     crate::system::rewrite(&mut statement)?;
     let mut relations = resolve::relations(session, &statement).await?;
     let named = Named {
         database: database.clone(),
         table: table.clone(),
         child,
+        reader: None,
     };
     relations.change(TableReference::bare(name), named);
     let planned = prepare::plan_with(session, statement, parameter_types, &relations)?;
     // The changed table itself is asked about by who changes it.
-    for read in prepare::reads(&planned.plan)? {
+    for read in prepare::reads(&planned.plan)?.iter().chain(&views.reads) {
         if read.thing().owned_as() != table.oid {
-            session.may(&read.thing(), Privileges::SELECT)?;
+            read.check(session)?;
         }
     }
     let zone = session.settings().time_zone;

@@ -86,6 +86,11 @@ impl PreparedQuery {
         self.kept.can_be_kept()
     }
 
+    /// The tables and views that it reads.
+    fn reads(&self) -> &[prepare::TableRead] {
+        self.kept.reads()
+    }
+
     /// The analyzed plan, and the databases whose tables it names.
     fn parts(&self) -> (LogicalPlan, Vec<Arc<Database>>) {
         self.kept.parts()

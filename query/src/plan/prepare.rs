@@ -14,7 +14,7 @@ use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlT
 use datafusion::sql::sqlparser::ast::{self, visit_expressions};
 use futures::TryStreamExt;
 use parking_lot::Mutex;
-use taospg_catalog::{Database, Privileges};
+use taospg_catalog::{Database, Privileges, View};
 
 use super::context::QueryContext;
 use super::names::shown;
@@ -50,6 +50,10 @@ impl Kept {
         self.explain.is_none() && template::can_be_kept(&self.plan)
     }
 
+    pub fn reads(&self) -> &[TableRead] {
+        &self.reads
+    }
+
     pub fn parts(&self) -> (LogicalPlan, Vec<Arc<Database>>) {
         (self.plan.clone(), self.databases.clone())
     }
@@ -70,7 +74,7 @@ pub async fn prepare(
         None => result_fields(&planned.plan),
     };
     let kept = Kept {
-        reads: reads(&planned.plan)?,
+        reads: reads(&planned.plan)?.into_iter().chain(planned.views).collect(),
         plan: planned.plan,
         databases: planned.databases,
         explain,
@@ -90,10 +94,36 @@ pub struct TableRead {
     child: Option<u32>,
     database: u32,
     name: String,
+    is_view: bool,
+    /// The owner of the view that reads it; `None` is who asks.
+    reader: Option<u32>,
 }
 
 impl TableRead {
+    pub fn of_view(view: &View, reader: Option<u32>) -> TableRead {
+        TableRead {
+            table: view.oid,
+            child: None,
+            database: view.database_oid,
+            name: view.name.clone(),
+            is_view: true,
+            reader,
+        }
+    }
+
+    /// Refuses who may not read it.
+    pub fn check(&self, session: &Session) -> Result<(), QueryError> {
+        session.may_as(self.reader, &self.thing(), Privileges::SELECT)
+    }
+
     pub fn thing(&self) -> Thing<'_> {
+        if self.is_view {
+            return Thing::View {
+                oid: self.table,
+                database: self.database,
+                name: &self.name,
+            };
+        }
         Thing::Table {
             table: self.table,
             child: self.child,
@@ -116,6 +146,8 @@ pub fn reads(plan: &LogicalPlan) -> Result<Vec<TableRead>, QueryError> {
                 child: table.child.map(|child| child.oid),
                 database: table.database.oid,
                 name: scan.table_name.table().to_string(),
+                is_view: false,
+                reader: table.reader,
             };
             if !found.contains(&read) {
                 found.push(read);
@@ -134,7 +166,7 @@ pub async fn prepare_view(
 ) -> Result<(PreparedQuery, Vec<u32>), QueryError> {
     let prepared = prepare(session, statement, &[]).await?;
     let mut own = statement.clone();
-    let mut reads = views::expand(session, &mut own)?;
+    let mut reads = views::expand(session, &mut own)?.named;
     let relations = resolve::relations(session, &own).await?;
     for named in relations.tables.values() {
         reads.push(named.child.map_or(named.table.oid, |child| child.oid));
@@ -149,13 +181,16 @@ pub struct Planned {
     pub plan: LogicalPlan,
     pub parameter_types: Vec<u32>,
     pub databases: Vec<Arc<Database>>,
+    /// Views that were put in the places of their names.
+    pub views: Vec<TableRead>,
 }
 
 async fn plan(session: &Session, mut statement: ast::Statement, client_types: &[u32]) -> Result<Planned, QueryError> {
-    views::expand(session, &mut statement)?;
+    let views = views::expand(session, &mut statement)?.reads;
     crate::system::rewrite(&mut statement)?;
     let relations = resolve::relations(session, &statement).await?;
-    plan_with(session, statement, client_types, &relations)
+    let planned = plan_with(session, statement, client_types, &relations)?;
+    Ok(Planned { views, ..planned })
 }
 
 /// Plans with relations already looked up.
@@ -184,6 +219,7 @@ pub fn plan_with(
         plan: analyze(&state, plan)?,
         parameter_types: oids,
         databases,
+        views: Vec::new(),
     })
 }
 
@@ -363,7 +399,7 @@ pub async fn execute(
 ) -> Result<RowSet, QueryError> {
     let kept = &prepared.kept;
     for read in &kept.reads {
-        session.may(&read.thing(), Privileges::SELECT)?;
+        read.check(session)?;
     }
     let zone = session.settings().time_zone;
     let values = parameters::values(&prepared.parameter_types, parameters, zone)?;

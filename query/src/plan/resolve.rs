@@ -31,6 +31,8 @@ pub struct Named {
     pub database: Arc<Database>,
     pub table: Arc<Table>,
     pub child: Option<ChildRef>,
+    /// The owner of the view that reads it; `None` is who asks.
+    pub reader: Option<u32>,
 }
 
 /// Everything a statement names, looked up.
@@ -148,13 +150,14 @@ fn catalog_table(
             format!("relation \"{reference}\" does not exist"),
         )
     };
+    let reader = reference.schema().and_then(super::views::reader);
     let database = match reference {
         TableReference::Bare { .. } => connected.clone(),
-        TableReference::Partial { schema, .. } if schema.as_ref() == "public" => connected.clone(),
+        TableReference::Partial { schema, .. } if schema.as_ref() == "public" || reader.is_some() => connected.clone(),
         TableReference::Partial { schema, .. } => catalog.database(schema).ok_or_else(undefined)?,
         TableReference::Full {
             catalog: name, schema, ..
-        } if schema.as_ref() == "public" => catalog.database(name).ok_or_else(undefined)?,
+        } if schema.as_ref() == "public" || reader.is_some() => catalog.database(name).ok_or_else(undefined)?,
         TableReference::Full { .. } => return Err(undefined()),
     };
     match catalog.relation(database.oid, reference.table()) {
@@ -162,11 +165,13 @@ fn catalog_table(
             database,
             table,
             child: None,
+            reader,
         }),
         Some(Relation::Child { supertable, child }) => Ok(Named {
             database,
             table: supertable,
             child: Some(child),
+            reader,
         }),
         None => Err(undefined()),
     }

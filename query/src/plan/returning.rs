@@ -12,7 +12,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, provider_as_source, source_as_provider};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
-use taospg_catalog::{Database, Privileges};
+use taospg_catalog::Database;
 
 use super::context::QueryContext;
 use super::prepare::TableRead;
@@ -65,7 +65,7 @@ impl Returning {
         }
         Ok(Returning {
             fields: prepared.fields.clone(),
-            reads: prepare::reads(&plan)?,
+            reads: prepared.reads().to_vec(),
             plan,
             databases,
             schema: schema.ok_or_else(|| unsupported("RETURNING from this table"))?,
@@ -90,7 +90,7 @@ impl Returning {
         tag: &'static str,
     ) -> Result<RowSet, QueryError> {
         for read in &self.reads {
-            session.may(&read.thing(), Privileges::SELECT)?;
+            read.check(session)?;
         }
         let written = MemTable::try_new(self.schema.clone(), vec![rows]).map_err(errors::translate)?;
         let written = provider_as_source(Arc::new(written));

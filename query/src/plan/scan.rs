@@ -10,8 +10,8 @@ use arrow::array::{ArrayRef, RecordBatchOptions, UInt32Array, make_array};
 use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as DfResult, ToDFSchema, exec_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
@@ -124,7 +124,10 @@ impl ScanParts {
 
     /// The same scan in another execution.
     pub fn chosen_again(&self, context: Arc<QueryContext>, state: &dyn Session) -> DfResult<ScanParts> {
-        let mut parts = ScanParts { context, ..self.clone() };
+        let mut parts = ScanParts {
+            context,
+            ..self.clone()
+        };
         parts.choose(state)?;
         Ok(parts)
     }
@@ -337,7 +340,8 @@ impl SeriesScan {
         let mut equivalence = EquivalenceProperties::new(parts.schema.clone());
         // The rows of one series come in order of time; those of several start again with each.
         if parts.is_ordered()
-            && let Some(time) = parts.sources.iter().position(|source| *source == Source::Time) {
+            && let Some(time) = parts.sources.iter().position(|source| *source == Source::Time)
+        {
             let options = SortOptions {
                 descending: parts.direction == Direction::Descending,
                 nulls_first: false,

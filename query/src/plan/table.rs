@@ -55,6 +55,8 @@ pub struct SeriesTable {
     pub database: Arc<Database>,
     pub table: Arc<Table>,
     pub child: Option<ChildRef>,
+    /// The owner of the view that reads it; `None` is who asks.
+    pub reader: Option<u32>,
     /// The newest row of each series, and no other.
     pub newest: bool,
     pub sources: Arc<[Source]>,
@@ -109,6 +111,7 @@ impl SeriesTable {
             database: named.database.clone(),
             table: named.table.clone(),
             child: named.child,
+            reader: named.reader,
             newest: false,
             sources: sources.into(),
             schema: Arc::new(Schema::new(fields)),

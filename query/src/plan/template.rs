@@ -17,7 +17,6 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
-use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -27,6 +26,7 @@ use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
 use super::aggregate::SeriesAggregate;
 use super::context::QueryContext;
@@ -42,7 +42,8 @@ pub fn can_be_kept(plan: &LogicalPlan) -> bool {
     let mut steady = true;
     let visited = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            steady &= source_as_provider(&scan.source).is_ok_and(|provider| provider.downcast_ref::<SeriesTable>().is_some());
+            steady &=
+                source_as_provider(&scan.source).is_ok_and(|provider| provider.downcast_ref::<SeriesTable>().is_some());
         }
         node.apply_expressions(|expr| {
             expr.apply(|expr| {

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{self, Ident, Query, Spanned, TableAlias, T
 use taospg_catalog::View;
 
 use super::names::folded;
+use super::prepare::TableRead;
 use crate::copy_out::{select_in, template};
 use crate::statement::parse_with_sqlparser;
 use crate::{ErrorKind, QueryError, Session};
@@ -14,11 +15,28 @@ use crate::{ErrorKind, QueryError, Session};
 /// Views that one statement may be made of. Each is used as often as it is named, so a few views of views can be a million.
 const EXPANDED_MAX: usize = 1_000;
 
-/// Puts the queries of views in the places of their names. OIDs of the views named by the statement itself.
-pub fn expand(session: &Session, statement: &mut ast::Statement) -> Result<Vec<u32>, QueryError> {
+/// The views that a statement is made of.
+#[derive(Default)]
+pub struct Expanded {
+    /// OIDs of those that it names itself.
+    pub named: Vec<u32>,
+    /// All of them, for the question whether they may be read.
+    pub reads: Vec<TableRead>,
+}
+
+/// What the schema of a table's name inside of a view begins with; the OID of the role that reads it follows.
+const READER: char = '\u{1}';
+
+/// The role that a schema stands for.
+pub fn reader(schema: &str) -> Option<u32> {
+    schema.strip_prefix(READER)?.parse().ok()
+}
+
+/// Puts the queries of views in the places of their names.
+pub fn expand(session: &Session, statement: &mut ast::Statement) -> Result<Expanded, QueryError> {
     let database = session.database()?;
     if session.engine().catalog().views(database.oid).is_empty() {
-        return Ok(Vec::new());
+        return Ok(Expanded::default());
     }
     let mut expander = Expander {
         session,
@@ -27,7 +45,8 @@ pub fn expand(session: &Session, statement: &mut ast::Statement) -> Result<Vec<u
         hidden: Vec::new(),
         expanded: 0,
         inside: Vec::new(),
-        found: Vec::new(),
+        readers: Vec::new(),
+        found: Expanded::default(),
     };
     match VisitMut::visit(statement, &mut expander) {
         ControlFlow::Continue(()) => Ok(expander.found),
@@ -44,7 +63,9 @@ struct Expander<'a> {
     expanded: usize,
     /// Views around the current place, by the depth of queries at which they begin.
     inside: Vec<usize>,
-    found: Vec<u32>,
+    /// Whose rights count inside of each of them; `None` is who asks.
+    readers: Vec<Option<u32>>,
+    found: Expanded,
 }
 
 impl VisitorMut for Expander<'_> {
@@ -60,6 +81,7 @@ impl VisitorMut for Expander<'_> {
         self.hidden.pop();
         if self.inside.last() == Some(&self.hidden.len()) {
             self.inside.pop();
+            self.readers.pop();
         }
         ControlFlow::Continue(())
     }
@@ -75,13 +97,19 @@ impl VisitorMut for Expander<'_> {
             return ControlFlow::Continue(());
         };
         let Some(own) = self.own_name(name) else {
+            self.mark_other(name);
             return ControlFlow::Continue(());
         };
         let catalog = self.session.engine().catalog();
         let Some(view) = catalog.view(self.database_oid, &own) else {
             // Names of WITH outside of a view mean nothing inside of it, to the planner too.
-            if !self.inside.is_empty() && name.0.len() == 1 && catalog.relation(self.database_oid, &own).is_some() {
-                name.0.insert(0, ast::ObjectNamePart::Identifier(Ident::new("public")));
+            if !self.inside.is_empty() && catalog.relation(self.database_oid, &own).is_some() {
+                let schema = match self.reader() {
+                    Some(role) => format!("{READER}{role}"),
+                    None => "public".into(),
+                };
+                let parts = [Ident::with_quote('"', schema), Ident::with_quote('"', own)];
+                *name = ast::ObjectName::from(parts.to_vec());
             }
             return ControlFlow::Continue(());
         };
@@ -91,8 +119,17 @@ impl VisitorMut for Expander<'_> {
             return ControlFlow::Break(Box::new(QueryError::new(ErrorKind::StatementTooComplex, message)));
         }
         if self.inside.is_empty() {
-            self.found.push(view.oid);
+            self.found.named.push(view.oid);
         }
+        let outer = self.reader();
+        let read = TableRead::of_view(&view, outer);
+        if !self.found.reads.contains(&read) {
+            self.found.reads.push(read);
+        }
+        self.readers.push(match view.security_invoker {
+            true => outer,
+            false => Some(self.session.identity().roles.owner_of(view.oid)),
+        });
         let subquery = match query(&view) {
             Ok(subquery) => subquery,
             Err(error) => return ControlFlow::Break(Box::new(error.with_location(name.span().start))),
@@ -110,6 +147,30 @@ impl VisitorMut for Expander<'_> {
 }
 
 impl Expander<'_> {
+    /// Whose rights count at the current place.
+    fn reader(&self) -> Option<u32> {
+        self.readers.last().copied().flatten()
+    }
+
+    /// A table of another database, inside of a view.
+    fn mark_other(&self, name: &mut ast::ObjectName) {
+        let Some(role) = self.reader() else { return };
+        let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(folded)).collect();
+        let (database, own) = match parts.as_deref() {
+            Some([database, own]) => (database, own),
+            Some([database, schema, own]) if schema == "public" => (database, own),
+            _ => return,
+        };
+        let catalog = self.session.engine().catalog();
+        let exists = catalog
+            .database(database)
+            .and_then(|database| catalog.relation(database.oid, own));
+        if exists.is_some() {
+            let parts = [database.clone(), format!("{READER}{role}"), own.clone()];
+            *name = ast::ObjectName::from(parts.map(|part| Ident::with_quote('"', part)).to_vec());
+        }
+    }
+
     /// The name of a view or table of this database that is meant, and not one of WITH.
     fn own_name(&self, name: &ast::ObjectName) -> Option<String> {
         let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(folded)).collect();

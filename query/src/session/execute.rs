@@ -313,6 +313,7 @@ fn writes(command: &Command) -> Option<&'static str> {
         Command::Hypertable(call) => Some(call.function),
         Command::CreateView(_) => Some("CREATE VIEW"),
         Command::DropMissing(drop) => Some(drop.tag),
+        Command::AlterView(_) => Some("ALTER VIEW"),
         Command::DropViews { .. } => Some("DROP VIEW"),
         Command::Comment { .. } => Some("COMMENT"),
         Command::Role(command) => Some(command.tag()),
@@ -336,6 +337,7 @@ fn audited(command: &Command) -> Option<&'static str> {
         | Command::DropIndexes { .. }
         | Command::Hypertable(_)
         | Command::CreateView(_)
+        | Command::AlterView(_)
         | Command::DropViews { .. }
         | Command::Truncate(_)
         | Command::Comment { .. } => Some("ddl"),

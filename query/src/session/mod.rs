@@ -38,8 +38,8 @@ mod execute;
 mod shapes;
 mod transaction;
 
-pub use transaction::{HELD_BYTES_MAX, TransactionStatus};
 use shapes::{Reusable, Seen, Shapes};
+pub use transaction::{HELD_BYTES_MAX, TransactionStatus};
 use transaction::{SavedSettings, Transaction};
 
 /// Notices kept for the client between two messages; a statement that raises more tells the first ones.
@@ -279,11 +279,7 @@ impl Session {
         self.prepare_written(statement, parameter_types).await
     }
 
-    async fn prepare_written(
-        &self,
-        statement: &Statement,
-        parameter_types: &[u32],
-    ) -> Result<Prepared, QueryError> {
+    async fn prepare_written(&self, statement: &Statement, parameter_types: &[u32]) -> Result<Prepared, QueryError> {
         let plan = self.plan(statement, parameter_types).await;
         let plan = plan.map_err(|error| statement.place(error))?;
         Ok(Prepared::new(statement, parameter_types, plan))
@@ -587,10 +583,7 @@ impl Session {
 }
 
 fn changed_result() -> QueryError {
-    QueryError::new(
-        ErrorKind::CannotChangePlan,
-        "cached plan must not change result type",
-    )
+    QueryError::new(ErrorKind::CannotChangePlan, "cached plan must not change result type")
 }
 
 impl PlanBody {

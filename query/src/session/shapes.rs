@@ -65,7 +65,12 @@ impl Reusable {
 
 impl Shapes {
     pub fn look_up(&self, shape: &Shape) -> Seen {
-        let known = self.known.get(&shape.key).into_iter().flatten().find(|known| known.covers(shape));
+        let known = self
+            .known
+            .get(&shape.key)
+            .into_iter()
+            .flatten()
+            .find(|known| known.covers(shape));
         match known.map(|known| &known.state) {
             None => Seen::Never,
             Some(State::SeenOnce) => Seen::Once,
@@ -76,10 +81,13 @@ impl Shapes {
 
     /// It came for the first time.
     pub fn note(&mut self, shape: &Shape) {
-        self.keep(shape, Known {
-            fixed: vec![None; shape.literals.len()],
-            state: State::SeenOnce,
-        });
+        self.keep(
+            shape,
+            Known {
+                fixed: vec![None; shape.literals.len()],
+                state: State::SeenOnce,
+            },
+        );
     }
 
     /// What became of it when it came again; `None`: nothing that could be used again.

@@ -58,7 +58,7 @@ use shape::Shape;
 pub(crate) use show::{Show, TablesKind};
 pub(crate) use transaction::{TransactionCommand, TransactionModes};
 pub(crate) use types::ColumnType;
-pub(crate) use view::CreateView;
+pub(crate) use view::{AlterView, CreateView};
 
 /// Bytes of an INSERT that are kept as its text, for logs and pg_stat_activity. Its values are kept by ingest already.
 const INSERT_TEXT_BYTES_MAX: usize = 1_024;
@@ -148,6 +148,7 @@ pub(crate) enum Command {
     CreateView(Box<CreateView>),
     /// Of a kind that there is none of.
     DropMissing(DropMissing),
+    AlterView(AlterView),
     DropViews {
         if_exists: bool,
         names: Vec<TableName>,
@@ -233,7 +234,10 @@ impl Statement {
 
     /// The same words, read as this command.
     pub(crate) fn with_command(&self, command: Arc<Command>) -> Statement {
-        Statement { command, ..self.clone() }
+        Statement {
+            command,
+            ..self.clone()
+        }
     }
 
     /// This query with parameters in the place of its literals, and the number of the literal for each.
@@ -546,8 +550,9 @@ fn parse_alter(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         "database" => database::parse_alter(cursor),
         "role" | "user" | "group" => role::parse_alter(cursor),
         "table" | "stable" => alter::parse(cursor),
-        "view" | "index" | "schema" | "sequence" | "function" | "system" | "type" | "default" | "extension"
-        | "domain" | "dnode" | "local" | "all" => {
+        "view" => view::parse_alter(cursor),
+        "index" | "schema" | "sequence" | "function" | "system" | "type" | "default" | "extension" | "domain"
+        | "dnode" | "local" | "all" => {
             let what = format!("ALTER {}", cursor.peek().value.to_ascii_uppercase());
             Err(cursor.unsupported(&what))
         }

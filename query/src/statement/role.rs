@@ -101,6 +101,7 @@ pub(crate) enum RoleCommand {
 #[derive(Debug)]
 pub(crate) enum Owned {
     Table(TableName),
+    View(TableName),
     Database(String),
 }
 

@@ -183,7 +183,10 @@ mod tests {
         let one = shape("SELECT * FROM cpu WHERE hostname = 'host_1' AND ts > '2026-01-01'").unwrap();
         let other = shape("SELECT *  FROM cpu -- newest\n WHERE hostname = 'it''s' AND ts > '';").unwrap();
         assert_eq!(one.key, other.key);
-        assert_eq!(other.literals.iter().map(|literal| &*literal.text).collect::<Vec<_>>(), ["it's", ""]);
+        assert_eq!(
+            other.literals.iter().map(|literal| &*literal.text).collect::<Vec<_>>(),
+            ["it's", ""]
+        );
         let number = shape("SELECT * FROM cpu WHERE hostname = 'a' LIMIT 5").unwrap();
         let another = shape("SELECT * FROM cpu WHERE hostname = 'a' LIMIT 6").unwrap();
         assert_ne!(number.key, another.key);
@@ -191,7 +194,13 @@ mod tests {
 
     #[test]
     fn only_single_queries_without_parameters_have_a_shape() {
-        for sql in ["SELECT $1", "SELECT 1; SELECT 2", "INSERT INTO t VALUES ('x')", "SELECT 'open", ""] {
+        for sql in [
+            "SELECT $1",
+            "SELECT 1; SELECT 2",
+            "INSERT INTO t VALUES ('x')",
+            "SELECT 'open",
+            "",
+        ] {
             assert_eq!(shape(sql), None, "{sql}");
         }
     }

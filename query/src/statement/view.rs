@@ -14,6 +14,15 @@ pub(crate) struct CreateView {
     /// Names for its first columns.
     pub columns: Vec<String>,
     pub query: Box<ast::Query>,
+    pub security_invoker: bool,
+}
+
+/// ALTER VIEW … SET and RESET.
+#[derive(Debug)]
+pub(crate) struct AlterView {
+    pub if_exists: bool,
+    pub name: TableName,
+    pub security_invoker: bool,
 }
 
 /// After CREATE.
@@ -37,9 +46,10 @@ pub(super) fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryErro
         true => cursor.list(|cursor| cursor.name())?,
         false => Vec::new(),
     };
-    if cursor.at_word("with") {
-        return Err(cursor.unsupported("an option of a view"));
-    }
+    let security_invoker = match cursor.take_word("with") {
+        true => parse_options(cursor)?,
+        false => false,
+    };
     cursor.expect(&["as"])?;
     let (text, start) = (cursor.text(), cursor.byte());
     // Spaces in the place of what stands before keep the places in errors right.
@@ -56,7 +66,61 @@ pub(super) fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryErro
         name,
         columns,
         query,
+        security_invoker,
     })))
+}
+
+/// `(security_invoker [= true])`, the one option there is.
+fn parse_options(cursor: &mut Cursor<'_>) -> Result<bool, QueryError> {
+    let mut security_invoker = false;
+    cursor.list(|cursor| {
+        let byte = cursor.byte();
+        let name = cursor.name()?;
+        if name != "security_invoker" {
+            let message = format!("option {name} of a view is not supported");
+            return Err(cursor.error_at(byte, ErrorKind::FeatureNotSupported, message));
+        }
+        security_invoker = true;
+        if cursor.take_symbol("=") {
+            let byte = cursor.byte();
+            let value = super::create::parameter_value(cursor)?;
+            security_invoker = match value.to_ascii_lowercase().as_str() {
+                "true" | "on" | "yes" | "1" => true,
+                "false" | "off" | "no" | "0" => false,
+                other => {
+                    let message = format!("invalid value for boolean option \"security_invoker\": {other}");
+                    return Err(cursor.error_at(byte, ErrorKind::InvalidParameterValue, message));
+                }
+            };
+        }
+        Ok(())
+    })?;
+    Ok(security_invoker)
+}
+
+/// At VIEW, after ALTER.
+pub(super) fn parse_alter(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
+    cursor.expect(&["view"])?;
+    let if_exists = cursor.take(&["if", "exists"]);
+    let name = cursor.table_name()?;
+    if cursor.at_word("owner") {
+        return super::role::parse_owner(cursor, super::Owned::View(name));
+    }
+    let security_invoker = if cursor.take_word("set") {
+        parse_options(cursor)?
+    } else if cursor.take_word("reset") {
+        parse_options(cursor)?;
+        false
+    } else {
+        return Err(cursor
+            .unsupported("this change of a view")
+            .with_hint("CREATE OR REPLACE VIEW changes its query"));
+    };
+    Ok(Command::AlterView(AlterView {
+        if_exists,
+        name,
+        security_invoker,
+    }))
 }
 
 /// At VIEW.

@@ -9,6 +9,7 @@ mod cell;
 mod derived;
 mod from_functions;
 mod functions;
+mod hypertables;
 mod in_values;
 mod information;
 mod interrupting;
@@ -72,6 +73,7 @@ pub fn schema(
     let name = match name {
         "pg_catalog" => "pg_catalog",
         "information_schema" => "information_schema",
+        hypertables::SCHEMA => hypertables::SCHEMA,
         _ => return None,
     };
     Some(Arc::new(provider::SystemSchema {

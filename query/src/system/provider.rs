@@ -14,7 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::cell::Kind;
 use super::snapshot::{Mentioned, Snapshot};
-use super::tables::{SystemTable, TABLES, find};
+use super::tables::{FURTHER, SystemTable, TABLES, find};
 use super::{SessionInfo, TABLE_OID, Wanted, cell};
 use crate::engine::Engine;
 
@@ -35,7 +35,7 @@ impl fmt::Debug for SystemSchema {
 #[async_trait]
 impl SchemaProvider for SystemSchema {
     fn table_names(&self) -> Vec<String> {
-        let own = TABLES.iter().filter(|table| table.schema == self.name);
+        let own = TABLES.iter().chain(FURTHER.iter()).filter(|table| table.schema == self.name);
         own.map(|table| table.name.to_owned()).collect()
     }
 

@@ -190,6 +190,10 @@ impl Snapshot {
         self.acl(granted_as, |access| access.grants.as_deref())
     }
 
+    pub fn acl_of_view(&self, oid: u32) -> Cell {
+        self.acl(oid, |access| access.grants.as_deref())
+    }
+
     pub fn datacl(&self, database: &Database) -> Cell {
         self.acl(database.oid, |access| access.grants.as_deref())
     }
@@ -343,6 +347,9 @@ fn privilege_on_table(snapshot: &Snapshot, identity: &Identity, values: &[Scalar
         true => snapshot.oid_of_name(&table),
         false => oid(values, 0),
     };
+    if let Some(view) = snapshot.views.iter().find(|view| Some(view.oid) == found) {
+        return holds(identity, &crate::ddl::view_thing(view), &list);
+    }
     match found.and_then(|oid| snapshot.listed(oid)) {
         Some(listed) => holds(identity, &snapshot.thing(&listed), &list),
         None => match found.and_then(super::tables::by_oid).map(|table| table.name) {

@@ -9,7 +9,7 @@ use datafusion::common::Result;
 
 use super::cell::{self, Cell, ColumnDef, Kind};
 use super::snapshot::{INFORMATION_SCHEMA_OID, PG_CATALOG_OID, Snapshot};
-use super::{activity, information, objects, postgresql, procedures, relations, roles, server_wide, views};
+use super::{activity, hypertables, information, objects, postgresql, procedures, relations, roles, server_wide, views};
 
 /// Makes the rows of a system table as the catalog is now.
 pub(super) type Rows = fn(&Snapshot) -> Vec<Vec<Cell>>;
@@ -110,6 +110,16 @@ const fn standard(name: &'static str, columns: &'static [&'static str], rows: Ro
     }
 }
 
+const fn of_timescale(name: &'static str, columns: &'static [&'static str], rows: Rows) -> Source {
+    Source {
+        schema: hypertables::SCHEMA,
+        name,
+        columns,
+        rows,
+        fixed: None,
+    }
+}
+
 fn no_rows(_: &Snapshot) -> Vec<Vec<Cell>> {
     Vec::new()
 }
@@ -197,10 +207,18 @@ const SOURCES: &[Source] = &[
         information::CATALOG_NAME,
         information::catalog_name,
     ),
+    of_timescale("hypertables", hypertables::HYPERTABLES, hypertables::hypertables),
+    of_timescale("chunks", hypertables::CHUNKS, hypertables::chunk_rows),
+    of_timescale("dimensions", hypertables::DIMENSIONS, hypertables::dimensions),
 ];
 
 /// Every system table, in PostgreSQL's order.
-pub(super) static TABLES: LazyLock<Vec<SystemTable>> = LazyLock::new(|| {
+pub(super) static TABLES: LazyLock<Vec<SystemTable>> = LazyLock::new(|| described(postgresql::RELATIONS.iter()));
+
+/// Views that TimescaleDB has and PostgreSQL has not.
+pub(super) static FURTHER: LazyLock<Vec<SystemTable>> = LazyLock::new(|| described(hypertables::RELATIONS.iter()));
+
+fn described(relations: impl Iterator<Item = &'static postgresql::RelationRow>) -> Vec<SystemTable> {
     let sources: HashMap<(&str, &str), &'static Source> = SOURCES
         .iter()
         .map(|source| ((source.schema, source.name), source))
@@ -223,8 +241,8 @@ pub(super) static TABLES: LazyLock<Vec<SystemTable>> = LazyLock::new(|| {
         source: sources.get(&(row.schema, row.name)).copied(),
         fixed: OnceLock::new(),
     };
-    postgresql::RELATIONS.iter().map(table).collect()
-});
+    relations.map(table).collect()
+}
 
 static BY_NAME: LazyLock<HashMap<(&'static str, &'static str), usize>> = LazyLock::new(|| {
     let named = TABLES.iter().enumerate();
@@ -232,7 +250,8 @@ static BY_NAME: LazyLock<HashMap<(&'static str, &'static str), usize>> = LazyLoc
 });
 
 pub(super) fn find(schema: &str, name: &str) -> Option<&'static SystemTable> {
-    BY_NAME.get(&(schema, name)).map(|at| &TABLES[*at])
+    let further = || FURTHER.iter().find(|table| table.schema == schema && table.name == name);
+    BY_NAME.get(&(schema, name)).map(|at| &TABLES[*at]).or_else(further)
 }
 
 pub(super) fn by_oid(oid: u32) -> Option<&'static SystemTable> {

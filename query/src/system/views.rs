@@ -2,7 +2,7 @@
 
 use super::cell::Cell;
 use super::relations::{Attribute, Class, attribute, class};
-use super::snapshot::{OWNER_OID, PUBLIC_OID, Snapshot};
+use super::snapshot::{PUBLIC_OID, Snapshot};
 use super::types;
 
 pub(super) fn classes(snapshot: &Snapshot) -> impl Iterator<Item = Vec<Cell>> {
@@ -16,8 +16,8 @@ pub(super) fn classes(snapshot: &Snapshot) -> impl Iterator<Item = Vec<Cell>> {
             columns: view.columns.len(),
             has_index: false,
             has_parts: false,
-            owner: OWNER_OID,
-            acl: Cell::Null,
+            owner: snapshot.owner_of(view.oid),
+            acl: snapshot.acl_of_view(view.oid),
         })
     })
 }
@@ -47,7 +47,7 @@ pub(super) fn pg_views(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         vec![
             "public".into(),
             view.name.as_str().into(),
-            "postgres".into(),
+            snapshot.identity.roles.name_of(snapshot.owner_of(view.oid)).into(),
             view.definition.as_str().into(),
         ]
     };
