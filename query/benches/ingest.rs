@@ -85,6 +85,7 @@ fn target() -> Target {
         version: 1,
         columns,
         tags: vec![column(11, "region".into(), SqlType::Text)],
+        indexes: Vec::new(),
         series: None,
         comment: None,
         child_prefix: String::new(),
@@ -98,6 +99,7 @@ fn target() -> Target {
         vnodes: vec![1, 2],
     };
     Target {
+        keyed: None,
         database: Arc::new(database),
         table: Arc::new(table),
         place: Place::Supertable,

@@ -35,7 +35,10 @@ impl fmt::Debug for SystemSchema {
 #[async_trait]
 impl SchemaProvider for SystemSchema {
     fn table_names(&self) -> Vec<String> {
-        let own = TABLES.iter().chain(FURTHER.iter()).filter(|table| table.schema == self.name);
+        let own = TABLES
+            .iter()
+            .chain(FURTHER.iter())
+            .filter(|table| table.schema == self.name);
         own.map(|table| table.name.to_owned()).collect()
     }
 

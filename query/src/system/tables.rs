@@ -9,7 +9,9 @@ use datafusion::common::Result;
 
 use super::cell::{self, Cell, ColumnDef, Kind};
 use super::snapshot::{INFORMATION_SCHEMA_OID, PG_CATALOG_OID, Snapshot};
-use super::{activity, hypertables, information, objects, postgresql, procedures, relations, roles, server_wide, views};
+use super::{
+    activity, hypertables, information, objects, postgresql, procedures, relations, roles, server_wide, views,
+};
 
 /// Makes the rows of a system table as the catalog is now.
 pub(super) type Rows = fn(&Snapshot) -> Vec<Vec<Cell>>;
@@ -250,7 +252,11 @@ static BY_NAME: LazyLock<HashMap<(&'static str, &'static str), usize>> = LazyLoc
 });
 
 pub(super) fn find(schema: &str, name: &str) -> Option<&'static SystemTable> {
-    let further = || FURTHER.iter().find(|table| table.schema == schema && table.name == name);
+    let further = || {
+        FURTHER
+            .iter()
+            .find(|table| table.schema == schema && table.name == name)
+    };
     BY_NAME.get(&(schema, name)).map(|at| &TABLES[*at]).or_else(further)
 }
 

@@ -22,9 +22,20 @@ const QUESTIONS: &[&str] = &[
 ];
 
 fn filled(question: &str, column: &str, random: &mut StdRng) -> String {
-    let mut time = || format!("'2026-01-01 {:02}:{:02}:00Z'", random.random_range(0..24), random.random_range(0..60));
+    let mut time = || {
+        format!(
+            "'2026-01-01 {:02}:{:02}:00Z'",
+            random.random_range(0..24),
+            random.random_range(0..60)
+        )
+    };
     let (from, to) = (time(), time());
-    let mut place = || ["'l0'", "'l1'", "'l2'", "'l3'", "'nowhere'", "''"].choose(random).copied().unwrap_or_default();
+    let mut place = || {
+        ["'l0'", "'l1'", "'l2'", "'l3'", "'nowhere'", "''"]
+            .choose(random)
+            .copied()
+            .unwrap_or_default()
+    };
     let (one, other) = (place(), place());
     question
         .replace("{from}", &from)
@@ -38,7 +49,9 @@ fn filled(question: &str, column: &str, random: &mut StdRng) -> String {
 async fn compare(server: &mut Server, random: &mut StdRng, number: &mut usize) {
     for question in QUESTIONS {
         let seed = random.random();
-        let kept = server.rows(&filled(question, "value", &mut StdRng::seed_from_u64(seed))).await;
+        let kept = server
+            .rows(&filled(question, "value", &mut StdRng::seed_from_u64(seed)))
+            .await;
         *number += 1;
         let alone = filled(question, &format!("value_{number}"), &mut StdRng::seed_from_u64(seed));
         let fresh = server.rows(&alone).await;
@@ -68,7 +81,9 @@ async fn kept_plans_answer_as_plans_of_their_own() {
             3 => drop(server.rows("CHECKPOINT").await),
             4 if round % 4 == 0 => {
                 let from = random.random_range(0..24);
-                let sql = format!("DELETE FROM meters WHERE ts >= '2026-01-01 {from:02}:00Z' AND ts < '2026-01-01 {from:02}:30Z'");
+                let sql = format!(
+                    "DELETE FROM meters WHERE ts >= '2026-01-01 {from:02}:00Z' AND ts < '2026-01-01 {from:02}:30Z'"
+                );
                 server.rows(&sql).await;
             }
             5 if round == 35 => drop(server.rows("ALTER TABLE meters ADD COLUMN extra INT").await),
@@ -80,7 +95,11 @@ async fn kept_plans_answer_as_plans_of_their_own() {
     let sql = "SELECT count(*) FROM meters WHERE tbname = $1 AND ts >= $2";
     for device in 0..10 {
         let name = format!("d{device}");
-        let kept = server.ask(sql, &[Some(&name), Some("2026-01-01")]).await.expect("it is answered").rows;
+        let kept = server
+            .ask(sql, &[Some(&name), Some("2026-01-01")])
+            .await
+            .expect("it is answered")
+            .rows;
         let alone = format!("SELECT count(*) AS of_{name} FROM meters WHERE tbname = '{name}' AND ts >= '2026-01-01'");
         let own = server.rows(&alone).await;
         assert_eq!(kept, own);

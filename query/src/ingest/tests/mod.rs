@@ -63,6 +63,7 @@ fn meters() -> Target {
             column(10, "location", SqlType::Text),
             column(11, "group_id", SqlType::Integer),
         ],
+        indexes: Vec::new(),
         series: None,
         comment: None,
         child_prefix: String::new(),
