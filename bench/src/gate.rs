@@ -1,0 +1,256 @@
+//! `make bench-gate`: whether a change made the server slower. Compared are CPU seconds of the server, not wall time, so that others at work on
+//! the machine disturb little, each as a ratio to a calibration that this program runs beside it, so that another machine's baseline still means
+//! something.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::ask::{Pace, ask};
+use crate::data::{DataSet, Order};
+use crate::encode::Way;
+use crate::load::{Plan, load};
+use crate::process::thread_cpu_seconds;
+use crate::queries::{Extent, Protocol, chosen};
+use crate::random::Random;
+use crate::run::work_directory;
+use crate::system::{Programs, Started, System};
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct Arguments {
+    #[command(flatten)]
+    programs: Programs,
+    /// The figures to compare with
+    #[arg(long, value_name = "FILE", default_value = "bench/baseline.json")]
+    baseline: PathBuf,
+    /// Records what is measured now as the baseline
+    #[arg(long)]
+    record: bool,
+    /// Fails where a figure is higher than the baseline's by more than this share
+    #[arg(long, default_value_t = 0.15)]
+    margin: f64,
+    /// Makes everything smaller or larger; a baseline is compared at its own scale only
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+}
+
+/// CPU seconds of the server over CPU seconds of the calibration, by case.
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+struct Baseline {
+    scale: f64,
+    ratios: BTreeMap<String, f64>,
+}
+
+/// Loads and questions of the gate: way or question, rows or askings at scale 1. Together within a minute on two cores.
+const LOADS: [(Way, u64); 3] = [
+    (Way::CopyText, 4_000_000),
+    (Way::Insert, 500_000),
+    (Way::Prepared, 300_000),
+];
+const QUERIES: [(&str, u64); 5] = [
+    ("single-groupby-1-1-1", 1_000),
+    ("double-groupby-5", 4),
+    ("lastpoint", 20),
+    ("high-cpu-1", 500),
+    ("groupby-orderby-limit", 50),
+];
+const HOSTS: u32 = 4_000;
+
+pub async fn gate(arguments: &Arguments) -> Result<()> {
+    let work = work_directory(&arguments.programs)?;
+    let measured = measure(arguments, &work).await;
+    let _ = std::fs::remove_dir_all(&work);
+    let measured = measured?;
+    if arguments.record {
+        std::fs::write(&arguments.baseline, serde_json::to_string_pretty(&measured)? + "\n")?;
+        println!("recorded in {}", arguments.baseline.display());
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(&arguments.baseline)
+        .map_err(|error| format!("{}: {error}; record one by --record", arguments.baseline.display()))?;
+    let baseline: Baseline = serde_json::from_str(&text)?;
+    let slower = compare(&baseline, &measured, arguments.margin)?;
+    match slower.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "slower than the baseline by more than {:.0} %: {}",
+            arguments.margin * 100.0,
+            slower.join(", ")
+        )
+        .into()),
+    }
+}
+
+/// Prints the comparison; the cases that are slower by more than the margin.
+fn compare(baseline: &Baseline, measured: &Baseline, margin: f64) -> Result<Vec<String>> {
+    if baseline.scale != measured.scale {
+        return Err(format!(
+            "the baseline is of scale {}, this run of {}",
+            baseline.scale, measured.scale
+        )
+        .into());
+    }
+    println!("| case | baseline | now | change |\n|---|---|---|---|");
+    let mut slower = Vec::new();
+    for (case, now) in &measured.ratios {
+        let Some(before) = baseline.ratios.get(case) else {
+            println!("| {case} | - | {now:.3} | new |");
+            continue;
+        };
+        let change = now / before - 1.0;
+        println!("| {case} | {before:.3} | {now:.3} | {:+.0} % |", change * 100.0);
+        if change > margin {
+            slower.push(case.clone());
+        }
+    }
+    for case in baseline
+        .ratios
+        .keys()
+        .filter(|case| !measured.ratios.contains_key(*case))
+    {
+        slower.push(format!("{case} (not measured any more)"));
+    }
+    Ok(slower)
+}
+
+async fn measure(arguments: &Arguments, work: &std::path::Path) -> Result<Baseline> {
+    let Started::Runs(system) = System::start("taospg", &arguments.programs, work)? else {
+        return Err(format!("{} does not start", arguments.programs.server.display()).into());
+    };
+    // The machine's mood before and after: other guests of the same host come and go.
+    let before = tokio::task::block_in_place(calibrate);
+    let mut seconds = BTreeMap::new();
+    let set = Arc::new(DataSet::by_name("cpu-only").ok_or("cpu-only is in the list")?);
+    let mut extent = None;
+    for (way, rows) in LOADS {
+        let ticks = ((rows as f64 * arguments.scale) as i64 / i64::from(HOSTS)).max(1);
+        let plan = Plan {
+            set: set.clone(),
+            seed: 123,
+            devices: HOSTS,
+            ticks,
+            order: Order::IN_ORDER,
+            way,
+            unit_rows: way.unit_rows(),
+            connections: 2,
+            tags_in_rows: false,
+            settles: true,
+        };
+        let database = format!(
+            "gate_{}",
+            way.title()
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .to_lowercase()
+                .replace('-', "_")
+        );
+        let figures = load(&system, &database, &plan).await?;
+        seconds.insert(
+            format!("load: {}", way.title()),
+            figures.server_cpu_seconds.unwrap_or(0.0),
+        );
+        if way == Way::CopyText {
+            let asked = Extent {
+                seed: 123,
+                devices: HOSTS,
+                ticks,
+            };
+            extent = Some((database, asked));
+        }
+    }
+    let (database, extent) = extent.ok_or("COPY text is among the loads")?;
+    for (name, count) in QUERIES {
+        let query = chosen(&set, &[name.to_owned()])?[0];
+        let pace = Pace {
+            clients: 1,
+            protocol: Protocol::Prepared,
+            count_max: ((count as f64 * arguments.scale) as u64).max(2),
+            seconds_max: 60.0,
+        };
+        let figures = ask(&system, &database, &set, extent, query, pace).await?;
+        let used = figures.server_cpu_ms.unwrap_or(0.0) * figures.latency.count as f64 / 1e3;
+        seconds.insert(format!("question: {name}"), used);
+    }
+    let after = tokio::task::block_in_place(calibrate);
+    let calibration = (before + after) / 2.0;
+    println!("calibration: {before:.3} s before, {after:.3} s after");
+    let ratios = seconds
+        .into_iter()
+        .map(|(case, seconds)| (case, seconds / calibration))
+        .collect();
+    Ok(Baseline {
+        scale: arguments.scale,
+        ratios,
+    })
+}
+
+/// CPU seconds of a fixed piece of work like the server's: numbers read from text, names looked up, columns sorted and added up, with more memory
+/// than caches hold. The least of three.
+fn calibrate() -> f64 {
+    let mut random = Random::new(1, &[]);
+    let text: Vec<u8> = (0..2_000_000)
+        .flat_map(|_| format!("{}\t", random.below(100_000)).into_bytes())
+        .collect();
+    let names: HashMap<u64, usize> = (0..100_000).map(|place| (place as u64, place)).collect();
+    (0..3)
+        .map(|_| {
+            let before = thread_cpu_seconds();
+            let mut column: Vec<u64> = Vec::with_capacity(2_000_000);
+            let mut value = 0_u64;
+            for byte in &text {
+                match byte {
+                    b'\t' => {
+                        column.push(value ^ names.get(&value).copied().unwrap_or_default() as u64);
+                        value = 0;
+                    }
+                    digit => value = value * 10 + u64::from(digit - b'0'),
+                }
+            }
+            column.sort_unstable();
+            let mut sums = vec![0_u64; 1 << 20];
+            for (place, value) in column.iter().enumerate() {
+                let slot = (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44) as usize;
+                sums[slot] = sums[slot].wrapping_add(place as u64);
+            }
+            std::hint::black_box(&sums);
+            thread_cpu_seconds() - before
+        })
+        .fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn baseline(ratios: &[(&str, f64)]) -> Baseline {
+        Baseline {
+            scale: 1.0,
+            ratios: ratios
+                .iter()
+                .map(|(case, ratio)| ((*case).to_owned(), *ratio))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_slower_than_the_margin_and_what_is_missing_fails() {
+        let before = baseline(&[("a", 1.0), ("b", 1.0), ("c", 1.0)]);
+        let now = baseline(&[("a", 1.1), ("b", 1.3), ("d", 9.0)]);
+        let slower = compare(&before, &now, 0.15).expect("equal scales");
+        assert_eq!(slower, ["b", "c (not measured any more)"]);
+    }
+
+    #[test]
+    fn another_scale_is_not_compared() {
+        let before = baseline(&[("a", 1.0)]);
+        let now = Baseline {
+            scale: 0.5,
+            ..baseline(&[("a", 1.0)])
+        };
+        assert!(compare(&before, &now, 0.15).is_err());
+    }
+}
