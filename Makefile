@@ -5,8 +5,10 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/taospg/target
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/taospg/tools
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TAOSPG := $(CARGO_TARGET_DIR)/release/taospg
+TAOSPG_BENCH := $(CARGO_TARGET_DIR)/release/taospg-bench
+PEERS := $(TOOLS)/peers
 
-.PHONY: run build test prove suites check lint demo bench bless build-needs test-needs
+.PHONY: run build test prove suites check lint demo bench bench-full bench-gate bench-peers bless build-needs test-needs
 
 ## make run: build and serve on 127.0.0.1:5432 with the data in ./data
 run: build
@@ -41,9 +43,22 @@ lint: build-needs
 demo: build test-needs
 	demo/run.sh $(TAOSPG)
 
-## make bench: rows per second in and out, beside PostgreSQL where it is installed; BENCH="--rows 2000000" changes the size
+## make bench: the short comparison with the systems that are installed; BENCH="--systems taospg --rows 2000000" changes it
 bench: build
-	$(CARGO_TARGET_DIR)/release/taospg-bench --server $(TAOSPG) $(BENCH)
+	$(TAOSPG_BENCH) run --server $(TAOSPG) --python $(PEERS)/bin/python $(BENCH)
+
+## make bench-full: the tables of docs/benchmarks.md, medians of five, for hours, on a machine that does nothing else
+bench-full: build bench-peers
+	$(TAOSPG_BENCH) run --full --markdown --json bench-full.json --server $(TAOSPG) --python $(PEERS)/bin/python $(BENCH)
+
+## make bench-gate: the server's CPU seconds for a minute of work beside bench/baseline.json; BENCH=--record makes that file anew
+bench-gate: build
+	$(TAOSPG_BENCH) gate --server $(TAOSPG) $(BENCH)
+
+## make bench-peers: DuckDB and ClickHouse, which `make bench` then finds
+bench-peers:
+	@test -x $(PEERS)/bin/python || python3 -m venv $(PEERS)
+	@$(PEERS)/bin/python -c 'import duckdb, chdb, pyarrow' 2>/dev/null || $(PEERS)/bin/python -m pip install --quiet duckdb==2.0.0 chdb==4.4.0 pyarrow==26.0.1
 
 ## make bless: record the answers of the SQL scripts; read the diff like code
 bless: build

@@ -20,8 +20,9 @@ class DuckDb:
     def open(self, database):
         if self.connection:
             self.connection.close()
+        for old in self.directory.glob("*.duckdb*"):
+            old.unlink()
         path = self.directory / f"{database}.duckdb"
-        path.unlink(missing_ok=True)
         self.connection = self.library.connect(str(path))
 
     def execute(self, sql):
@@ -47,8 +48,9 @@ class ClickHouse:
     def open(self, database):
         if self.session:
             self.session.close()
+        for old in self.directory.iterdir():
+            shutil.rmtree(old)
         path = self.directory / database
-        shutil.rmtree(path, ignore_errors=True)
         self.session = self.library.Session(str(path))
         self.session.query("CREATE DATABASE IF NOT EXISTS bench ENGINE = Atomic")
         self.session.query("USE bench")

@@ -44,20 +44,22 @@ struct Baseline {
     ratios: BTreeMap<String, f64>,
 }
 
-/// Loads and questions of the gate: way or question, rows or askings at scale 1. Together within a minute on two cores.
-const LOADS: [(Way, u64); 3] = [
-    (Way::CopyText, 4_000_000),
-    (Way::Insert, 500_000),
-    (Way::Prepared, 300_000),
+/// Loads and questions of the gate with rows or askings at scale 1. Together within a minute on two cores.
+const LOADS: [(Way, &str, u64); 3] = [
+    (Way::CopyText, "gate_copy", 2_000_000),
+    (Way::Insert, "gate_insert", 250_000),
+    (Way::Prepared, "gate_prepared", 150_000),
 ];
 const QUERIES: [(&str, u64); 5] = [
-    ("single-groupby-1-1-1", 1_000),
+    ("single-groupby-1-1-1", 500),
     ("double-groupby-5", 4),
-    ("lastpoint", 20),
-    ("high-cpu-1", 500),
+    ("lastpoint", 50),
+    ("high-cpu-1", 300),
     ("groupby-orderby-limit", 50),
 ];
 const HOSTS: u32 = 4_000;
+/// Each is measured as often, and the least counts: what others do on the machine only ever adds.
+const ROUNDS: usize = 2;
 
 pub async fn gate(arguments: &Arguments) -> Result<()> {
     let work = work_directory(&arguments.programs)?;
@@ -124,14 +126,13 @@ async fn measure(arguments: &Arguments, work: &std::path::Path) -> Result<Baseli
     let before = tokio::task::block_in_place(calibrate);
     let mut seconds = BTreeMap::new();
     let set = Arc::new(DataSet::by_name("cpu-only").ok_or("cpu-only is in the list")?);
-    let mut extent = None;
-    for (way, rows) in LOADS {
-        let ticks = ((rows as f64 * arguments.scale) as i64 / i64::from(HOSTS)).max(1);
+    let ticks = |rows: u64| ((rows as f64 * arguments.scale) as i64 / i64::from(HOSTS)).max(1);
+    for (way, database, rows) in LOADS {
         let plan = Plan {
             set: set.clone(),
             seed: 123,
             devices: HOSTS,
-            ticks,
+            ticks: ticks(rows),
             order: Order::IN_ORDER,
             way,
             unit_rows: way.unit_rows(),
@@ -139,30 +140,22 @@ async fn measure(arguments: &Arguments, work: &std::path::Path) -> Result<Baseli
             tags_in_rows: false,
             settles: true,
         };
-        let database = format!(
-            "gate_{}",
-            way.title()
-                .split(' ')
-                .next()
-                .unwrap_or_default()
-                .to_lowercase()
-                .replace('-', "_")
-        );
-        let figures = load(&system, &database, &plan).await?;
-        seconds.insert(
-            format!("load: {}", way.title()),
-            figures.server_cpu_seconds.unwrap_or(0.0),
-        );
-        if way == Way::CopyText {
-            let asked = Extent {
-                seed: 123,
-                devices: HOSTS,
-                ticks,
-            };
-            extent = Some((database, asked));
+        let mut used = Vec::new();
+        for round in 0..ROUNDS {
+            if round > 0 {
+                system.drop_database(database).await?;
+            }
+            let figures = load(&system, database, &plan).await?;
+            used.push(figures.server_cpu_seconds.unwrap_or(0.0));
         }
+        seconds.insert(format!("load: {}", way.title()), least(&used));
     }
-    let (database, extent) = extent.ok_or("COPY text is among the loads")?;
+    let (_, asked, rows) = LOADS[0];
+    let extent = Extent {
+        seed: 123,
+        devices: HOSTS,
+        ticks: ticks(rows),
+    };
     for (name, count) in QUERIES {
         let query = chosen(&set, &[name.to_owned()])?[0];
         let pace = Pace {
@@ -171,9 +164,12 @@ async fn measure(arguments: &Arguments, work: &std::path::Path) -> Result<Baseli
             count_max: ((count as f64 * arguments.scale) as u64).max(2),
             seconds_max: 60.0,
         };
-        let figures = ask(&system, &database, &set, extent, query, pace).await?;
-        let used = figures.server_cpu_ms.unwrap_or(0.0) * figures.latency.count as f64 / 1e3;
-        seconds.insert(format!("question: {name}"), used);
+        let mut used = Vec::new();
+        for _ in 0..ROUNDS {
+            let figures = ask(&system, asked, &set, extent, query, pace).await?;
+            used.push(figures.server_cpu_ms.unwrap_or(0.0) * figures.latency.count as f64 / 1e3);
+        }
+        seconds.insert(format!("question: {name}"), least(&used));
     }
     let after = tokio::task::block_in_place(calibrate);
     let calibration = (before + after) / 2.0;
@@ -186,6 +182,11 @@ async fn measure(arguments: &Arguments, work: &std::path::Path) -> Result<Baseli
         scale: arguments.scale,
         ratios,
     })
+}
+
+/// The least of some figures, and at least the resolution of the clock.
+fn least(seconds: &[f64]) -> f64 {
+    seconds.iter().copied().fold(f64::INFINITY, f64::min).max(0.01)
 }
 
 /// CPU seconds of a fixed piece of work like the server's: numbers read from text, names looked up, columns sorted and added up, with more memory

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::data::{DataSet, Kind, Order, Rows, Stream, Totals};
+use crate::data::{DataSet, Kind, LOST_TOGETHER, Order, Rows, Stream, Totals};
 use crate::dialect::fill;
 use crate::encode::{Encoder, Way, as_double, parse_messages, prepared_name};
 use crate::histogram::{Histogram, Latency};
@@ -81,8 +81,9 @@ impl Figures {
         (written > 0).then(|| written as f64 / self.raw_bytes as f64)
     }
 
+    /// Of data files, settled: before that, rows may still be in memory and in logs.
     pub fn bytes_per_row(&self) -> Option<f64> {
-        Some(self.disk_settled_bytes.or(self.disk_bytes)? as f64 / self.rows as f64)
+        Some(self.disk_settled_bytes? as f64 / self.rows as f64)
     }
 }
 
@@ -188,14 +189,15 @@ impl Units {
     }
 }
 
-/// The devices of each connection. Shares begin at multiples of ten, the batches in which iot loses entries.
-pub fn shares(devices: u32, connections: usize) -> Vec<Range<u32>> {
+/// The devices of each connection. Where entries get lost in batches of ten devices, shares do not cut a batch.
+pub fn shares(set: &DataSet, devices: u32, connections: usize) -> Vec<Range<u32>> {
+    let step = if set.is_lossy { LOST_TOGETHER } else { 1 };
     let bound = |number: u64| -> u32 {
         let bound = u64::from(devices) * number / connections as u64;
         if number == connections as u64 {
             devices
         } else {
-            (bound / 10 * 10) as u32
+            bound as u32 / step * step
         }
     };
     (0..connections as u64)
@@ -216,14 +218,14 @@ pub async fn prepare(system: &System, database: &str, plan: &Plan) -> Result<Opt
     if plan.tags_in_rows {
         return Ok(None);
     }
-    /// Devices of one statement.
-    const BATCH: u32 = 1_000;
+    // Devices of one statement. An embedded system writes a file for each.
+    let batch = if system.is_embedded() { 10_000 } else { 1_000 };
     let count = u64::from(plan.devices) * plan.set.tables.len() as u64;
     let progress = Progress::start(&format!("{}: devices", system.dialect.name), count, "devices");
     let start = Instant::now();
     for (number, table) in plan.set.tables.iter().enumerate() {
-        for first in (0..plan.devices).step_by(BATCH as usize) {
-            let devices: Vec<(String, Vec<String>)> = (first..(first + BATCH).min(plan.devices))
+        for first in (0..plan.devices).step_by(batch as usize) {
+            let devices: Vec<(String, Vec<String>)> = (first..(first + batch).min(plan.devices))
                 .map(|device| {
                     (
                         plan.set.device_name(device),
@@ -242,6 +244,8 @@ pub async fn prepare(system: &System, database: &str, plan: &Plan) -> Result<Opt
 /// A whole load into a new database.
 pub async fn load(system: &System, database: &str, plan: &Plan) -> Result<Figures> {
     let devices_made_per_second = prepare(system, database, plan).await?;
+    let data_bytes = || system.disk_bytes().map(|(_, data)| data);
+    let disk_before = data_bytes().unwrap_or(0);
     let watch = system.pid.map(MemoryWatch::start);
     let before = system.pid.map(Usage::of);
     let sent = match system.is_embedded() {
@@ -251,7 +255,7 @@ pub async fn load(system: &System, database: &str, plan: &Plan) -> Result<Figure
     let loaded = system.pid.map(Usage::of);
     let peak_memory_bytes = watch.map(MemoryWatch::peak_bytes);
     verify(system, database, plan, &sent.totals).await?;
-    let disk_bytes = system.disk_bytes().map(|(_, data)| data);
+    let disk_bytes = data_bytes().map(|bytes| bytes.saturating_sub(disk_before));
     let settle_seconds = match plan.settles {
         true => Some(settle(system, database, plan).await?),
         false => None,
@@ -275,7 +279,7 @@ pub async fn load(system: &System, database: &str, plan: &Plan) -> Result<Figure
             plan.way.title().into()
         },
         devices: plan.devices,
-        connections: if system.is_embedded() { 1 } else { plan.connections },
+        connections: sent.connections,
         unit_rows: plan.unit_rows,
         late_percent: plan.order.late * 100.0,
         twice_percent: plan.order.twice * 100.0,
@@ -297,12 +301,15 @@ pub async fn load(system: &System, database: &str, plan: &Plan) -> Result<Figure
             .and_then(|_| used(settled))
             .map(|usage| usage.written_bytes),
         disk_bytes,
-        disk_settled_bytes: settle_seconds.and_then(|_| system.disk_bytes()).map(|(_, data)| data),
+        disk_settled_bytes: settle_seconds
+            .and_then(|_| data_bytes())
+            .map(|bytes| bytes.saturating_sub(disk_before)),
         settle_seconds,
     })
 }
 
 struct Sent {
+    connections: usize,
     totals: Vec<Totals>,
     time: Duration,
     bytes: u64,
@@ -322,7 +329,7 @@ struct Encoded {
 fn encode(system: &System, plan: &Plan, room: usize) -> (Vec<Connection>, Vec<std::thread::JoinHandle<Encoded>>) {
     let mut connections = Vec::new();
     let mut threads = Vec::new();
-    for devices in shares(plan.devices, plan.connections) {
+    for devices in shares(&plan.set, plan.devices, plan.connections) {
         let (sender, receiver) = tokio::sync::mpsc::channel(room);
         let units = Units::new(system, plan, devices.clone());
         connections.push(Connection {
@@ -389,6 +396,7 @@ async fn send(system: &System, database: &str, plan: &Plan) -> Result<Sent> {
     let nominal = u64::from(plan.devices) * plan.ticks as u64 * plan.set.tables.len() as u64;
     let progress = Progress::start(&label, nominal, "rows");
     let mut wires = Vec::new();
+    let connections_count = connections.len();
     for connection in &connections {
         let mut wire = system.wire(database).await?;
         if matches!(plan.way, Way::Prepared | Way::Single) {
@@ -424,6 +432,7 @@ async fn send(system: &System, database: &str, plan: &Plan) -> Result<Sent> {
     let generator_cpu_seconds = encoded.iter().map(|encoded| encoded.cpu_seconds).sum();
     let beside = if is_encoded_beside { generator_cpu_seconds } else { 0.0 };
     Ok(Sent {
+        connections: connections_count,
         totals,
         time,
         bytes,
@@ -531,6 +540,7 @@ async fn send_files(system: &System, database: &str, plan: &Plan) -> Result<Sent
         progress.counter().fetch_add(1, Ordering::Relaxed);
     }
     Ok(Sent {
+        connections: 1,
         totals: stream.totals(),
         time,
         bytes,
@@ -648,10 +658,13 @@ mod tests {
     #[test]
     fn every_device_is_in_one_share() {
         for (devices, connections) in [(100, 1), (100, 3), (7, 4), (4_000, 16), (25, 2)] {
-            let shares = shares(devices, connections);
-            let all: Vec<u32> = shares.iter().flat_map(Clone::clone).collect();
-            assert_eq!(all, (0..devices).collect::<Vec<u32>>());
-            assert!(shares.iter().all(|share| share.start % 10 == 0));
+            for name in ["cpu-only", "iot"] {
+                let set = DataSet::by_name(name).expect("a known data set");
+                let shares = shares(&set, devices, connections);
+                let all: Vec<u32> = shares.iter().flat_map(Clone::clone).collect();
+                assert_eq!(all, (0..devices).collect::<Vec<u32>>());
+                assert!(!set.is_lossy || shares.iter().all(|share| share.start % LOST_TOGETHER == 0));
+            }
         }
     }
 }

@@ -172,7 +172,7 @@ async fn loaders(system: &System, database: &str, plan: &Plan, rates: Rates) -> 
     if rates.rows <= 0.0 {
         return Ok(loaders);
     }
-    let shares = shares(plan.devices, plan.connections);
+    let shares = shares(&plan.set, plan.devices, plan.connections);
     let rows = rates.rows * rates.seconds / shares.len() as f64;
     let units_count = (rows / plan.unit_rows as f64) as usize + 1;
     for devices in shares {

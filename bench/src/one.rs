@@ -13,7 +13,7 @@ use crate::encode::{Encoder, Way};
 use crate::load::{self, Plan};
 use crate::mixed::Rates;
 use crate::queries::{Extent, Protocol, chosen};
-use crate::report::{LoadReport, QueryReport, load_table, mixed_table, query_table};
+use crate::report::{LoadReport, QueryReport, aligned, load_table, mixed_table, query_table};
 use crate::run::work_directory;
 use crate::system::{Programs, Started, System};
 
@@ -173,9 +173,10 @@ pub async fn load(arguments: &LoadArguments) -> Result<()> {
             let figures = load::load(system, &target.database, &plan).await?;
             let report = LoadReport {
                 case: format!("{}, {}", figures.way, figures.data),
-                figures,
+                problem: None,
+                figures: Some(figures),
             };
-            println!("{}", load_table(&[(&system.dialect.name, &report)]));
+            println!("{}", aligned(&load_table(&[(&system.dialect.name, &report)])));
             target.write(&report)
         })
         .await
@@ -258,7 +259,7 @@ pub async fn query(arguments: &QueryArguments) -> Result<()> {
                 .iter()
                 .map(|report| (system.dialect.name.as_str(), report))
                 .collect();
-            println!("{}", query_table(&rows));
+            println!("{}", aligned(&query_table(&rows)));
             target.write(&reports)?;
             match reports
                 .iter()
@@ -313,7 +314,7 @@ pub async fn mixed(arguments: &MixedArguments) -> Result<()> {
                 protocol: arguments.protocol,
             };
             let figures = crate::mixed::mixed(system, &target.database, &beside, &queries, rates).await?;
-            println!("{}", mixed_table(&[(&system.dialect.name, &figures)]));
+            println!("{}", aligned(&mixed_table(&[(&system.dialect.name, &figures)])));
             target.write(&figures)
         })
         .await

@@ -34,7 +34,8 @@ impl Usage {
 
     pub fn since(self, before: Usage) -> Usage {
         Usage {
-            cpu_seconds: self.cpu_seconds - before.cpu_seconds,
+            // Times are rounded for each process; a process that ended may take its rounding with it.
+            cpu_seconds: (self.cpu_seconds - before.cpu_seconds).max(0.0),
             written_bytes: self.written_bytes.saturating_sub(before.written_bytes),
         }
     }

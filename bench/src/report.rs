@@ -29,7 +29,9 @@ pub struct SystemReport {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LoadReport {
     pub case: String,
-    pub figures: load::Figures,
+    /// What prevented it; then there are no figures.
+    pub problem: Option<String>,
+    pub figures: Option<load::Figures>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -110,6 +112,11 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.0} MB", bytes as f64 / 1e6)
 }
 
+/// Any text as a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
 /// A Markdown table.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
@@ -119,11 +126,51 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// Markdown for a terminal: its tables in columns of even width.
+pub fn aligned(markdown: &str) -> String {
+    let cells = |line: &str| -> Option<Vec<String>> {
+        let inside = line.strip_prefix("| ")?.strip_suffix(" |")?;
+        Some(inside.split(" | ").map(str::to_owned).collect())
+    };
+    let mut out = String::new();
+    let mut lines = markdown.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(head) = cells(line) else {
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        };
+        let mut rows = vec![head];
+        while let Some(line) = lines.next_if(|line| line.starts_with('|')) {
+            rows.extend(cells(line));
+        }
+        let columns = rows[0].len();
+        // A problem stands in the last cell of a short row, and may be long.
+        let full: Vec<&Vec<String>> = rows.iter().filter(|row| row.len() == columns).collect();
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| full.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+            .collect();
+        for row in &rows {
+            let padded: Vec<String> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
+            out.push_str(padded.join("  ").trim_end());
+            out.push('\n');
+        }
+    }
+    out
+}
+
 pub fn load_table(loads: &[(&str, &LoadReport)]) -> String {
     let rows: Vec<Vec<String>> = loads
         .iter()
         .map(|(system, report)| {
-            let figures = &report.figures;
+            let Some(figures) = &report.figures else {
+                let problem = cell(report.problem.as_deref().unwrap_or_default());
+                return vec![(*system).to_owned(), report.case.clone(), problem];
+            };
             vec![
                 (*system).to_owned(),
                 report.case.clone(),
@@ -310,6 +357,20 @@ impl Report {
         out
     }
 
+    /// What was wrong or did not work, each in a line.
+    pub fn problems(&self) -> Vec<String> {
+        self.systems
+            .iter()
+            .flat_map(|system| {
+                let loads = system.loads.iter().map(|load| (&load.case, &load.problem));
+                let queries = system.queries.iter().map(|query| (&query.query, &query.problem));
+                loads
+                    .chain(queries)
+                    .filter_map(|(what, problem)| Some(format!("{}: {what}: {}", system.name, problem.as_ref()?)))
+            })
+            .collect()
+    }
+
     fn each<'a, T>(&'a self, list: impl Fn(&'a SystemReport) -> &'a Vec<T>) -> Vec<(&'a str, &'a T)> {
         self.systems
             .iter()
@@ -340,6 +401,18 @@ mod tests {
         assert_eq!(short(52_000.0), "52.0 k");
         assert_eq!(short(4_000.0), "4000");
         assert_eq!(short(1.234), "1.23");
+    }
+
+    #[test]
+    fn a_terminal_gets_even_columns() {
+        let text = table(
+            &["system", "rows"],
+            &[vec!["Taospg".into(), "4000".into()], vec!["DuckDB".into()]],
+        );
+        assert_eq!(
+            aligned(&format!("Head\n\n{text}")),
+            "Head\n\nsystem  rows\nTaospg  4000\nDuckDB\n"
+        );
     }
 
     #[test]

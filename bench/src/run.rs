@@ -14,7 +14,7 @@ use crate::load::{self, Plan, load};
 use crate::mixed::{Rates, mixed};
 use crate::process::memory_bytes;
 use crate::queries::{Extent, Protocol, Query, queries_of};
-use crate::report::{LoadReport, Machine, QueryReport, Report, SystemReport};
+use crate::report::{LoadReport, Machine, QueryReport, Report, SystemReport, aligned};
 use crate::system::{Programs, Started, System};
 
 /// PostgreSQL first: its answers are the reference where it is installed.
@@ -172,14 +172,17 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     let work = work_directory(&arguments.programs)?;
     let outcome = run_in(arguments, &scale, &work).await;
     let _ = std::fs::remove_dir_all(&work);
-    let (report, has_problems) = outcome?;
+    let report = outcome?;
     if let Some(file) = &arguments.json {
         std::fs::write(file, serde_json::to_string_pretty(&report)?)?;
     }
-    println!("{}", report.markdown());
-    match has_problems {
-        true => Err("some answers were wrong or failed: see the tables".into()),
-        false => Ok(()),
+    match arguments.markdown {
+        true => println!("{}", report.markdown()),
+        false => println!("{}", aligned(&report.markdown())),
+    }
+    match report.problems() {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(format!("some answers were wrong or failed:\n{}", problems.join("\n")).into()),
     }
 }
 
@@ -191,7 +194,7 @@ pub fn work_directory(programs: &Programs) -> Result<PathBuf> {
     Ok(work)
 }
 
-async fn run_in(arguments: &Arguments, scale: &Scale, work: &Path) -> Result<(Report, bool)> {
+async fn run_in(arguments: &Arguments, scale: &Scale, work: &Path) -> Result<Report> {
     let machine = Machine::here();
     if !machine.is_quiet() {
         eprintln!(
@@ -221,11 +224,7 @@ async fn run_in(arguments: &Arguments, scale: &Scale, work: &Path) -> Result<(Re
             }
         }
     }
-    let has_problems = report
-        .systems
-        .iter()
-        .any(|system| system.queries.iter().any(|query| query.problem.is_some()));
-    Ok((report, has_problems))
+    Ok(report)
 }
 
 /// Reference answers, one list for each data set that is asked about.
@@ -241,11 +240,12 @@ async fn measure(
     scale: &Scale,
     references: &mut References,
 ) -> Result<SystemReport> {
+    let idle_memory_bytes = system.pid.map(memory_bytes);
     let mut report = SystemReport {
         name: system.dialect.name.clone(),
         version: system.version().await?,
         durability: system.dialect.durability.clone(),
-        idle_memory_bytes: system.pid.map(memory_bytes),
+        idle_memory_bytes,
         ..SystemReport::default()
     };
     let hour_ticks = |set: &DataSet| (scale.hours * 3_600e6) as i64 / set.step_micros;
@@ -255,10 +255,8 @@ async fn measure(
         settles: true,
         ..cpu
     };
-    report.loads.push(LoadReport {
-        case: "COPY text".into(),
-        figures: median_load(system, &cpu, scale.repeats, "cpu").await?,
-    });
+    let figures = median_load(system, &cpu, scale.repeats, "cpu").await?;
+    report.loads.push(load_report("COPY text", Ok(figures)));
     // Questions while nothing else is in the system, then the other loads.
     ask_all(system, "cpu", &cpu, scale, &mut references.cpu, &mut report).await?;
     if !system.is_embedded() {
@@ -272,10 +270,8 @@ async fn measure(
     let iot_hours = if scale.is_full { 25.0 } else { scale.hours };
     let iot = arguments.plan("iot", iot_trucks.max(1), (iot_hours * 360.0) as i64, Way::CopyText)?;
     let iot = Plan { settles: true, ..iot };
-    report.loads.push(LoadReport {
-        case: "COPY text, iot".into(),
-        figures: median_load(system, &iot, 1, "iot").await?,
-    });
+    let figures = median_load(system, &iot, 1, "iot").await?;
+    report.loads.push(load_report("COPY text, iot", Ok(figures)));
     ask_all(system, "iot", &iot, scale, &mut references.iot, &mut report).await?;
     system.drop_database("iot").await?;
 
@@ -286,15 +282,21 @@ async fn measure(
             false => system.dialect.takes(case.plan.way),
         };
         if is_possible {
-            let figures = median_load(system, &case.plan, scale.repeats, "case").await?;
-            report.loads.push(LoadReport {
-                case: case.name,
-                figures,
-            });
-            system.drop_database("case").await?;
+            let outcome = median_load(system, &case.plan, scale.repeats, "load_case").await;
+            report.loads.push(load_report(&case.name, outcome));
+            system.drop_database("load_case").await?;
         }
     }
     Ok(report)
+}
+
+fn load_report(case: &str, outcome: Result<load::Figures>) -> LoadReport {
+    let problem = outcome.as_ref().err().map(ToString::to_string);
+    LoadReport {
+        case: case.to_owned(),
+        problem,
+        figures: outcome.ok(),
+    }
 }
 
 /// The load of median speed. The last one's database stays.
@@ -330,9 +332,6 @@ async fn ask_all(
                 Ok(figures) => (Some(figures), None),
                 Err(problem) => (None, Some(problem)),
             };
-            if let Some(problem) = &problem {
-                eprintln!("{}: {}: {problem:.300}", system.dialect.name, query.name);
-            }
             report.queries.push(QueryReport {
                 data: plan.set.name.to_owned(),
                 query: query.name.to_owned(),

@@ -14,7 +14,7 @@ mod tsm;
 
 pub use iot::FLEETS;
 use law::{Law, Start, Step};
-pub use stream::{NULL, Order, Rows, Stream, Totals};
+pub use stream::{LOST_TOGETHER, NULL, Order, Rows, Stream, Totals};
 
 use crate::random::Random;
 

@@ -256,16 +256,15 @@ impl<'a> Stream<'a> {
     /// TSBS iot: of batches of ten entries 1 % are dropped and 5 % held back; of entries 10 % dropped, 30 % of the rest held back a little, and
     /// in 10 % one field is null. What is held back comes later in the same tick, each time with even chances.
     fn lose(&self, number: usize, rows: Rows) -> Rows {
-        const BATCH: u32 = 10;
         let width = self.tables[number].width;
         let mut kept = Rows::default();
         let mut held = Vec::new();
         let mut batch = (u32::MAX, Fate::Comes);
         for row in 0..rows.len() {
             let device = rows.devices[row];
-            if batch.0 != device / BATCH {
-                let mut fate = self.fate(number, BATCH_PATH, device / BATCH);
-                batch = (device / BATCH, Fate::draw(&mut fate, 0.01, 0.05));
+            if batch.0 != device / LOST_TOGETHER {
+                let mut fate = self.fate(number, BATCH_PATH, device / LOST_TOGETHER);
+                batch = (device / LOST_TOGETHER, Fate::draw(&mut fate, 0.01, 0.05));
                 held.retain(|row| {
                     let comes = fate.chance(0.5);
                     if comes {
@@ -351,6 +350,9 @@ impl<'a> Stream<'a> {
         }
     }
 }
+
+/// Entries of this many consecutive devices get lost or are held back together.
+pub const LOST_TOGETHER: u32 = 10;
 
 /// Keep the sequences of decisions apart.
 const BATCH_PATH: u64 = 0x6261;
