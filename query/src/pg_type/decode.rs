@@ -546,23 +546,20 @@ mod tests {
     }
 
     #[test]
-    fn short_binary_values_are_refused() {
-        for oid in [
-            oid::BOOL,
-            oid::INT2,
-            oid::INT4,
-            oid::INT8,
-            oid::FLOAT8,
-            oid::TIMESTAMPTZ,
-            oid::INTERVAL,
-            oid::NUMERIC,
-        ] {
+    fn binary_values_of_another_length_are_refused() {
+        let refused = |oid, bytes: &'static [u8]| {
             let parameter = Parameter {
                 format: Format::Binary,
-                value: Some(vec![1, 2, 3].into()),
+                value: Some(bytes.into()),
             };
-            let error = decode_parameter(oid, &parameter, Tz::UTC).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::InvalidBinaryRepresentation);
+            decode_parameter(oid, &parameter, Tz::UTC).unwrap_err().kind
+        };
+        for oid in [oid::INT4, oid::INT8, oid::FLOAT8, oid::TIMESTAMPTZ, oid::INTERVAL] {
+            assert_eq!(refused(oid, &[1, 2, 3]), ErrorKind::ProtocolViolation);
+            assert_eq!(refused(oid, &[0; 17]), ErrorKind::InvalidBinaryRepresentation);
+        }
+        for oid in [oid::BOOL, oid::INT2, oid::NUMERIC] {
+            assert_eq!(refused(oid, &[1, 2, 3]), ErrorKind::InvalidBinaryRepresentation);
         }
     }
 }
