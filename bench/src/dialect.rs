@@ -37,6 +37,9 @@ pub enum Interface {
 pub struct Dialect {
     pub name: String,
     pub interface: Interface,
+    /// The Python package of an embedded system.
+    #[serde(default)]
+    pub module: String,
     pub durability: String,
     pub version: String,
     #[serde(rename = "inherits", default)]
@@ -146,15 +149,25 @@ impl Dialect {
         }
     }
 
-    /// Names and types of a table's columns, as the system's reader of files wants them.
-    pub fn columns_of(&self, table: &Table, separator: &str, quote: &str) -> String {
-        let mut columns = Vec::new();
-        for field in &table.fields {
-            // A codec belongs to a table, not to a file.
-            let kind = self.type_of(field.kind).split(" CODEC").next().unwrap_or_default();
-            columns.push(format!("{quote}{}{quote}{separator}{quote}{kind}{quote}", field.name));
-        }
-        columns.join(", ")
+    /// The statement that reads a table's rows from a file of COPY text.
+    pub fn load_file(&self, table: &Table, file: &Path) -> Result<String> {
+        let column = self.word("file_column")?;
+        let columns: Vec<String> = table
+            .fields
+            .iter()
+            .map(|field| {
+                // A codec belongs to a table, not to a file.
+                let kind = self.type_of(field.kind).split(" CODEC").next().unwrap_or_default();
+                fill(column, &[("name", &field.name), ("type", kind)])
+            })
+            .collect();
+        let file = file.to_string_lossy();
+        let values = [
+            ("table", table.name),
+            ("file", &*file),
+            ("columns", &columns.join(", ")),
+        ];
+        Ok(fill(self.word("load")?, &values))
     }
 
     /// The statement that makes these devices known, each with its tags.
@@ -185,7 +198,8 @@ impl Dialect {
         fill(&self.devices, &values)
     }
 
-    fn tag_kinds(&self, set: &DataSet, table: &Table) -> Vec<Kind> {
+    /// What the tags of `row_tags` are.
+    pub fn tag_kinds(&self, set: &DataSet, table: &Table) -> Vec<Kind> {
         let mut kinds: Vec<Kind> = table.tags.iter().map(|tag| tag.kind).collect();
         if self.has_name_tag(set) {
             kinds.insert(0, Kind::Text);

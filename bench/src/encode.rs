@@ -56,6 +56,8 @@ pub struct Encoder<'a> {
     pub target: &'a str,
     /// The tags of each device from `first_device` on, where rows bring them; empty where not.
     pub tags: &'a [Vec<String>],
+    /// What these tags are.
+    pub tag_kinds: &'a [Kind],
     pub first_device: u32,
 }
 
@@ -79,7 +81,7 @@ impl Encoder<'_> {
     }
 
     fn columns(&self) -> usize {
-        let tags = if self.tags.is_empty() { 0 } else { self.table.tags.len() };
+        let tags = if self.tags.is_empty() { 0 } else { self.tag_kinds.len() };
         2 + self.table.fields.len() + tags
     }
 
@@ -184,8 +186,8 @@ impl Encoder<'_> {
                 value => push_binary(out, field, value),
             }
         }
-        for (tag, text) in self.table.tags.iter().zip(self.tags_of(rows.devices[row])) {
-            push_sized(out, |out| match tag.kind {
+        for (kind, text) in self.tag_kinds.iter().zip(self.tags_of(rows.devices[row])) {
+            push_sized(out, |out| match kind {
                 Kind::Text => out.extend_from_slice(text.as_bytes()),
                 Kind::Integer => out.extend_from_slice(&text.parse::<i32>().unwrap_or_default().to_be_bytes()),
                 Kind::Real => out.extend_from_slice(&text.parse::<f32>().unwrap_or_default().to_be_bytes()),
@@ -313,6 +315,7 @@ mod tests {
             name_prefix: "",
             target: "t (name, ts)",
             tags,
+            tag_kinds: &[Kind::Integer, Kind::Text],
             first_device: 0,
         }
     }

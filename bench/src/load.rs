@@ -72,6 +72,7 @@ pub struct Figures {
     pub disk_bytes: Option<u64>,
     pub disk_settled_bytes: Option<u64>,
     pub settle_seconds: Option<f64>,
+    pub settle_cpu_seconds: Option<f64>,
 }
 
 impl Figures {
@@ -101,6 +102,7 @@ pub struct Units {
     unit_rows: usize,
     first_device: u32,
     tags: Vec<Vec<Vec<String>>>,
+    tag_kinds: Vec<Vec<Kind>>,
     prefixes: Vec<String>,
     targets: Vec<String>,
 }
@@ -136,6 +138,7 @@ impl Units {
             unit_rows: plan.unit_rows,
             first_device: devices.start,
             tags,
+            tag_kinds: set.tables.iter().map(|table| dialect.tag_kinds(&set, table)).collect(),
             prefixes,
             targets,
             set,
@@ -150,6 +153,7 @@ impl Units {
             name_prefix: &self.prefixes[table],
             target: &self.targets[table],
             tags: &self.tags[table],
+            tag_kinds: &self.tag_kinds[table],
             first_device: self.first_device,
         }
     }
@@ -256,6 +260,7 @@ pub async fn load(system: &System, database: &str, plan: &Plan) -> Result<Figure
     let peak_memory_bytes = watch.map(MemoryWatch::peak_bytes);
     verify(system, database, plan, &sent.totals).await?;
     let disk_bytes = data_bytes().map(|bytes| bytes.saturating_sub(disk_before));
+    let settling = system.pid.map(Usage::of);
     let settle_seconds = match plan.settles {
         true => Some(settle(system, database, plan).await?),
         false => None,
@@ -305,6 +310,9 @@ pub async fn load(system: &System, database: &str, plan: &Plan) -> Result<Figure
             .and_then(|_| data_bytes())
             .map(|bytes| bytes.saturating_sub(disk_before)),
         settle_seconds,
+        settle_cpu_seconds: settle_seconds
+            .and_then(|_| Some(settled?.since(settling?)))
+            .map(|usage| usage.cpu_seconds),
     })
 }
 
@@ -519,20 +527,7 @@ async fn send_files(system: &System, database: &str, plan: &Plan) -> Result<Sent
     let mut bytes = 0;
     for (table, file, size) in files {
         let table = &plan.set.tables[table];
-        let dialect = &system.dialect;
-        let columns = match system.key.as_str() {
-            "duckdb" => format!(
-                "{{'name': 'VARCHAR', 'ts': 'TIMESTAMP', {}}}",
-                dialect.columns_of(table, ": ", "'")
-            ),
-            _ => format!(
-                "name String, ts DateTime64(6, \\'UTC\\'), {}",
-                dialect.columns_of(table, " ", "")
-            ),
-        };
-        let path = file.to_string_lossy();
-        let values = [("table", table.name), ("file", &*path), ("columns", &columns)];
-        let took = session.execute(&fill(dialect.word("load")?, &values)).await?;
+        let took = session.execute(&system.dialect.load_file(table, &file)?).await?;
         acknowledged.record(took);
         time += took;
         bytes += size;

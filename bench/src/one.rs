@@ -345,6 +345,7 @@ pub fn data(arguments: &DataArguments) -> Result<()> {
         name_prefix: "",
         target: "",
         tags: &[],
+        tag_kinds: &[],
         first_device: 0,
     };
     let ticks = arguments.data.ticks(&set);

@@ -13,7 +13,7 @@ use crate::encode::Way;
 use crate::load::{self, Plan, load};
 use crate::mixed::{Rates, mixed};
 use crate::process::memory_bytes;
-use crate::queries::{Extent, Protocol, Query, queries_of};
+use crate::queries::{Extent, Protocol, Query, chosen, queries_of};
 use crate::report::{LoadReport, Machine, QueryReport, Report, SystemReport, aligned};
 use crate::system::{Programs, Started, System};
 
@@ -78,7 +78,11 @@ impl Arguments {
             hosts: self.hosts.unwrap_or(hosts),
             hours: self.hours,
             rows: self.rows.unwrap_or(rows),
-            single_rows: if self.full { 50_000 } else { 4_000 },
+            single_rows: if self.full {
+                50_000
+            } else {
+                self.rows.unwrap_or(rows).min(4_000)
+            },
             repeats: self.repeat.unwrap_or(repeats).max(1),
             pace_seconds: self.seconds.unwrap_or(pace_seconds),
             is_full: self.full,
@@ -101,11 +105,15 @@ impl Arguments {
     }
 }
 
-/// A load that is measured for itself.
+/// A load that is measured for itself, and questions about it.
 struct Case {
     name: String,
     plan: Plan,
+    asks: &'static [&'static str],
 }
+
+/// What is asked of more devices than other questions are about.
+const FLEET_QUESTIONS: [&str; 4] = ["count", "newest-row", "lastpoint", "single-groupby-1-1-1"];
 
 /// The loads besides those that questions are asked of.
 fn cases(arguments: &Arguments, scale: &Scale) -> Result<Vec<Case>> {
@@ -116,6 +124,7 @@ fn cases(arguments: &Arguments, scale: &Scale) -> Result<Vec<Case>> {
         cases.push(Case {
             name: name.to_owned(),
             plan,
+            asks: &[],
         });
     };
     for way in [Way::CopyBinary, Way::Insert, Way::Prepared] {
@@ -153,6 +162,11 @@ fn cases(arguments: &Arguments, scale: &Scale) -> Result<Vec<Case>> {
         for devices in [100, 4_000, 100_000, 1_000_000] {
             add(&format!("COPY text, {devices} devices"), copy(devices)?);
         }
+        let new = Plan {
+            tags_in_rows: true,
+            ..arguments.plan("cpu-only", 1_000_000, 1, Way::CopyText)?
+        };
+        add("COPY text, 1000000 new devices, a row of each", new);
         for set in ["devops", "meters"] {
             add(
                 &format!("COPY text, {set}"),
@@ -163,6 +177,11 @@ fn cases(arguments: &Arguments, scale: &Scale) -> Result<Vec<Case>> {
             "COPY text, tsm",
             arguments.plan("tsm", 100, ticks(100, scale.rows / 10), Way::CopyText)?,
         );
+    }
+    for case in &mut cases {
+        if case.plan.devices > scale.hosts {
+            case.asks = &FLEET_QUESTIONS;
+        }
     }
     Ok(cases)
 }
@@ -281,9 +300,14 @@ async fn measure(
             true => case.plan.way == Way::CopyText,
             false => system.dialect.takes(case.plan.way),
         };
+        let is_possible = is_possible && (!case.plan.tags_in_rows || system.dialect.takes_tags_in_rows());
         if is_possible {
             let outcome = median_load(system, &case.plan, scale.repeats, "load_case").await;
+            let is_loaded = outcome.is_ok();
             report.loads.push(load_report(&case.name, outcome));
+            if is_loaded {
+                ask_fleet(system, "load_case", &case, scale, &mut report).await?;
+            }
             system.drop_database("load_case").await?;
         }
     }
@@ -369,6 +393,39 @@ async fn ask_all(
     Ok(())
 }
 
+/// A few questions about many devices, each by one client. Their answers were compared with fewer devices.
+async fn ask_fleet(
+    system: &System,
+    database: &str,
+    case: &Case,
+    scale: &Scale,
+    report: &mut SystemReport,
+) -> Result<()> {
+    let plan = &case.plan;
+    let extent = Extent {
+        seed: plan.seed,
+        devices: plan.devices,
+        ticks: plan.ticks,
+    };
+    let pace = Pace {
+        clients: 1,
+        protocol: Protocol::Prepared,
+        count_max: 20_000,
+        seconds_max: scale.pace_seconds,
+    };
+    for name in case.asks {
+        let query = chosen(&plan.set, &[(*name).to_owned()])?[0];
+        let outcome = median_ask(system, database, plan, extent, query, pace, scale.repeats).await;
+        report.queries.push(QueryReport {
+            data: format!("{} of {} devices", plan.set.name, plan.devices),
+            query: query.name.to_owned(),
+            problem: outcome.as_ref().err().map(ToString::to_string),
+            figures: outcome.ok(),
+        });
+    }
+    Ok(())
+}
+
 async fn median_ask(
     system: &System,
     database: &str,
@@ -415,7 +472,7 @@ fn rates(scale: &Scale) -> Rates {
     Rates {
         rows: if scale.is_full { 50_000.0 } else { 10_000.0 },
         queries: 100.0,
-        seconds: if scale.is_full { 60.0 } else { 5.0 },
+        seconds: if scale.is_full { 60.0 } else { 5.0 * scale.pace_seconds },
         clients: 4,
         protocol: Protocol::Prepared,
     }

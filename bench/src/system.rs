@@ -103,13 +103,9 @@ impl System {
     }
 
     fn start_embedded(key: &str, dialect: Dialect, programs: &Programs, directory: PathBuf) -> Result<Started> {
-        let module = if key == "duckdb" { "duckdb" } else { "chdb" };
-        if !Embedded::is_installed(&programs.python, module) {
-            let reason = format!(
-                "{}: {} has no package {module}",
-                dialect.name,
-                programs.python.display()
-            );
+        if !Embedded::is_installed(&programs.python, &dialect.module) {
+            let (name, module) = (&dialect.name, &dialect.module);
+            let reason = format!("{name}: {} has no package {module}", programs.python.display());
             return Ok(Started::Absent(format!("{reason} (make bench-peers)")));
         }
         let embedded = Embedded::start(&programs.python, key, directory.clone())?;
@@ -175,8 +171,15 @@ impl System {
             return Ok(());
         }
         let mut session = self.session("postgres").await?;
-        session.execute(&format!("DROP DATABASE {database}")).await?;
-        Ok(())
+        let deadline = Instant::now() + CONNECTIONS_END_WITHIN;
+        loop {
+            match session.execute(&format!("DROP DATABASE {database}")).await {
+                Err(error) if error.to_string().starts_with("55006") && Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                outcome => return outcome.map(|_| ()),
+            }
+        }
     }
 
     pub async fn version(&self) -> Result<String> {
@@ -207,6 +210,9 @@ impl System {
         Ok(directory.join(name))
     }
 }
+
+/// A server may see the end of a connection some time after the client has closed it.
+const CONNECTIONS_END_WITHIN: Duration = Duration::from_secs(10);
 
 /// A connection, or the embedded system itself.
 pub enum Session {

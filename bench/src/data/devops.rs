@@ -122,38 +122,29 @@ const GIB: f64 = (1_u64 << 30) as f64;
 /// Digits that stand for "all digits of a double": 100 % in these units still is a whole double.
 const PERCENT_DECIMALS: u32 = 10;
 
-/// Used and buffered memory are walks of shares by a 64th of the total; what is told in bytes is computed from the shares.
+/// Used, cached and buffered memory are walks of shares by a 64th of the total.
 fn mem() -> Table {
-    let percent = |name: &str, law: Law| Field {
+    let share = Law::Share {
+        of: 0,
+        step: Step::Normal(0.0, 1.0 / 64.0),
+    };
+    let percent = |name: &str, compute: fn(&[f64]) -> f64| Field {
         decimals: PERCENT_DECIMALS,
-        ..field(name, law)
-    };
-    let share = Law::Clamped {
-        step: Step::Normal(0.0, 100.0 / 64.0),
-        low: 0.0,
-        high: 100.0,
-        start: Start::Below(100.0),
-    };
-    // Within the smallest total, so that it is never more than there is.
-    let cached = Law::Clamped {
-        step: Step::Normal(0.0, 8.0 * GIB / 64.0),
-        low: 0.0,
-        high: 8.0 * GIB,
-        start: Start::Below(8.0 * GIB),
+        ..field(name, Law::Derived(compute))
     };
     let fields = vec![
         field(
             "total",
             Law::Constant(Start::OneOf(&[8.0 * GIB, 12.0 * GIB, 16.0 * GIB])),
         ),
-        field("available", Law::Derived(|mem| mem[0] * (1.0 - mem[7] / 100.0))),
-        field("used", Law::Derived(|mem| mem[0] * mem[7] / 100.0)),
-        field("free", Law::Derived(|mem| mem[0] * (1.0 - mem[7] / 100.0))),
-        field("cached", cached),
-        field("buffered", Law::Derived(|mem| mem[0] * mem[8] / 100.0)),
-        percent("available_percent", Law::Derived(|mem| 100.0 - mem[7])),
-        percent("used_percent", share),
-        percent("buffered_percent", share),
+        field("available", Law::Derived(|mem| mem[0] * (1.0 - mem[2]))),
+        field("used", share),
+        field("free", Law::Derived(|mem| mem[0] * (1.0 - mem[2]))),
+        field("cached", share),
+        field("buffered", share),
+        percent("used_percent", |mem| 100.0 * mem[2]),
+        percent("available_percent", |mem| 100.0 * (1.0 - mem[2])),
+        percent("buffered_percent", |mem| 100.0 * mem[5]),
     ];
     table("mem", fields, &[], host_tags)
 }

@@ -59,7 +59,7 @@ fn diagnostics() -> Table {
         start: Start::At(0.0),
     };
     let load = Law::Jumps {
-        chance: 0.05,
+        chance: 0.95,
         to: Step::Uniform(0.0, 5_000.0),
     };
     let fields = vec![

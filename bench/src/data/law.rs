@@ -50,6 +50,8 @@ pub enum Law {
     },
     /// MWD: a counter; the step's absolute value is added.
     Counter { step: Step },
+    /// A share between 0 and 1 that walks, told as this part of the state of another field.
+    Share { of: usize, step: Step },
     /// WD: a random walk without bounds.
     Walk { step: Step },
     /// Keeps its first value.
@@ -74,10 +76,20 @@ pub enum Law {
 }
 
 impl Law {
+    /// What is told of this field, by the states of all fields of the table.
+    pub fn value(self, place: usize, states: &[f64]) -> f64 {
+        match self {
+            Law::Derived(compute) => compute(states),
+            Law::Share { of, .. } => states[place] * states[of],
+            _ => states[place],
+        }
+    }
+
     pub fn start(self, random: &mut Random) -> f64 {
         match self {
             Law::Clamped { start, .. } | Law::Constant(start) => start.sample(random),
             Law::Counter { .. } | Law::Walk { .. } | Law::Jumps { .. } | Law::Derived(_) | Law::Clock { .. } => 0.0,
+            Law::Share { .. } => random.unit(),
             Law::Tank { .. } => 1.0,
             Law::Repeats { low, high, .. } => random.between(low, high),
             Law::Fresh(step) => step.sample(random),
@@ -88,6 +100,7 @@ impl Law {
     pub fn advance(self, state: f64, random: &mut Random) -> f64 {
         match self {
             Law::Clamped { step, low, high, .. } => (state + step.sample(random)).clamp(low, high),
+            Law::Share { step, .. } => (state + step.sample(random)).clamp(0.0, 1.0),
             Law::Counter { step } => state + step.sample(random).abs(),
             Law::Walk { step } => state + step.sample(random),
             Law::Constant(_) | Law::Derived(_) => state,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{DataSet, Law, START_MICROS};
+use super::{DataSet, START_MICROS};
 use crate::random::Random;
 
 /// Stands for NULL among values.
@@ -236,10 +236,7 @@ impl<'a> Stream<'a> {
             out.devices.push(device);
             out.times.push(time);
             for (place, field) in fields.iter().enumerate() {
-                let value = match field.law {
-                    Law::Derived(compute) => compute(states),
-                    _ => states[place],
-                };
+                let value = field.law.value(place, states);
                 out.values.push((value * table.scales[place]) as i64);
             }
             for (state, field) in states.iter_mut().zip(fields) {
