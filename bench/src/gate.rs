@@ -121,7 +121,7 @@ async fn measure(arguments: &Arguments, work: &std::path::Path) -> Result<Baseli
     let Started::Runs(system) = System::start("taospg", &arguments.programs, work)? else {
         return Err(format!("{} does not start", arguments.programs.server.display()).into());
     };
-    let calibration = Calibration::new();
+    let calibration = Calibration::new(arguments.scale);
     let mut ratios: BTreeMap<String, f64> = BTreeMap::new();
     // The least of the rounds counts: what others do on the machine only ever adds.
     let mut add = |case: String, cpu_seconds: f64, unit_seconds: f64| {
@@ -204,13 +204,14 @@ struct Calibration {
     names: HashMap<u64, u64>,
 }
 
-const CALIBRATION_VALUES: usize = 2_000_000;
 const CALIBRATION_ROUNDS: usize = 3;
 
 impl Calibration {
-    fn new() -> Calibration {
+    /// Of two million values at scale 1: some tenths of a second.
+    fn new(scale: f64) -> Calibration {
+        let count = (2e6 * scale).max(1e4) as usize;
         let mut random = Random::new(1, &[]);
-        let text = (0..CALIBRATION_VALUES)
+        let text = (0..count)
             .flat_map(|_| format!("{}\t", random.below(100_000)).into_bytes())
             .collect();
         let names = (0..100_000).map(|name| (name, random.bits())).collect();
@@ -228,7 +229,7 @@ impl Calibration {
     }
 
     fn work(&self) -> Vec<u64> {
-        let mut column: Vec<u64> = Vec::with_capacity(CALIBRATION_VALUES);
+        let mut column: Vec<u64> = Vec::with_capacity(self.text.len() / 4);
         let mut value = 0_u64;
         for byte in &self.text {
             match byte {
@@ -240,9 +241,9 @@ impl Calibration {
             }
         }
         column.sort_unstable();
-        let mut sums = vec![0_u64; 1 << 20];
+        let mut sums = vec![0_u64; column.len() / 2 + 1];
         for (place, value) in column.iter().enumerate() {
-            let slot = (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44) as usize;
+            let slot = (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % sums.len();
             sums[slot] = sums[slot].wrapping_add(place as u64);
         }
         sums

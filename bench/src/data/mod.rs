@@ -21,8 +21,11 @@ use crate::random::Random;
 /// 2026-01-01 00:00:00 UTC: where every data set begins. Within KEEP for years, and never in the future.
 pub const START_MICROS: i64 = 1_767_225_600_000_000;
 
-/// Every data set, by the name that the command line has for it.
-pub const DATA_SETS: &[(&str, fn() -> DataSet)] = &[
+/// A data set's name on the command line, and its description.
+type Member = (&'static str, fn() -> DataSet);
+
+/// Every data set.
+pub const DATA_SETS: [Member; 5] = [
     ("cpu-only", cpu::data_set),
     ("devops", devops::data_set),
     ("iot", iot::data_set),
