@@ -107,7 +107,7 @@ def catalog():
 
 
 # What Taospg is known to do otherwise than PostgreSQL.
-WRONG = {"keys": "SQLPrimaryKeys finds no key"}
+WRONG = {}
 
 port, server, steps = arguments()
 driver = Driver(port)

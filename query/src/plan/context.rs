@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{ParamValues, Result as DfResult};
+use datafusion::common::{ParamValues, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::Expr;
 use parking_lot::Mutex;
 use taospg_catalog::{Catalog, Database};
@@ -63,6 +63,15 @@ impl QueryContext {
             held: HashMap::new(),
             views: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// The values of this execution's parameters.
+    pub fn values(&self) -> impl Iterator<Item = &ScalarValue> {
+        let values: &[_] = match &self.values {
+            Some(ParamValues::List(values)) => values,
+            _ => &[],
+        };
+        values.iter().map(|value| &value.value)
     }
 
     /// The expression with this execution's values in place of parameters.

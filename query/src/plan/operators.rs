@@ -5,19 +5,39 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, cast, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::{errors, numbers};
 use crate::functions::{self, Operation};
-use crate::pg_type;
+use crate::pg_type::{self, oid};
 
 /// DataFusion's hook for operators.
 #[derive(Debug)]
 pub struct PgOperators;
 
 impl ExprPlanner for PgOperators {
+    /// `indkey[0]`: vectors are counted from 0, lists from 1.
+    fn plan_field_access(
+        &self,
+        access: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> DfResult<PlannerResult<RawFieldAccessExpr>> {
+        let RawFieldAccessExpr { field_access, expr } = access;
+        let is_vector = expr
+            .to_field(schema)
+            .is_ok_and(|(_, field)| matches!(pg_type::field_oid(&field), oid::INT2_VECTOR | oid::OID_VECTOR));
+        let field_access = match field_access {
+            GetFieldAccess::ListIndex { key } if is_vector => {
+                let key = Box::new(cast(*key, DataType::Int64) + lit(1_i64));
+                GetFieldAccess::ListIndex { key }
+            }
+            other => other,
+        };
+        Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr }))
+    }
+
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> DfResult<PlannerResult<RawBinaryExpr>> {
         let RawBinaryExpr { op, left, right } = expr;
         let (left, right) = (narrow(left), narrow(right));

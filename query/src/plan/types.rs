@@ -134,6 +134,7 @@ pub fn type_oid(sql_type: &SqlType) -> Option<u32> {
                 "regproc" | "regprocedure" => oid::REGPROC,
                 "regnamespace" => oid::REGNAMESPACE,
                 "regrole" => oid::REGROLE,
+                "void" => oid::VOID,
                 "uuid" => oid::UUID,
                 "json" => oid::JSON,
                 "jsonb" => oid::JSONB,

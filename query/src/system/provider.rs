@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{MemTable, SchemaProvider, Session, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -17,6 +17,7 @@ use super::snapshot::{Mentioned, Snapshot};
 use super::tables::{FURTHER, SystemTable, TABLES, find};
 use super::{SessionInfo, TABLE_OID, Wanted, cell};
 use crate::engine::Engine;
+use crate::plan::context::QueryContext;
 
 /// One of the system schemas.
 pub(super) struct SystemSchema {
@@ -104,6 +105,11 @@ impl TableProvider for Provider {
         if let Some(source) = self.table.source {
             let mut mentioned = self.wanted.mentioned.as_ref().clone();
             add_filters(filters, &mut mentioned)?;
+            // A child can be named beside one table, and asked for in another that is joined with it.
+            let context = state.config().get_extension::<QueryContext>();
+            for value in context.iter().flat_map(|context| context.values()) {
+                add_value(value, &mut mentioned);
+            }
             let mut snapshot = Snapshot::take(&self.engine, &self.session).with_children(&mentioned);
             super::roles::check_secret(self.table.name, &snapshot.identity)?;
             if self.wanted.children {
@@ -134,16 +140,20 @@ impl Provider {
     }
 }
 
+fn add_value(value: &ScalarValue, mentioned: &mut Mentioned) {
+    if let Some(Some(text)) = value.try_as_str() {
+        mentioned.add_text(text);
+    } else if let Ok(ScalarValue::UInt32(Some(oid))) = value.cast_to(&DataType::UInt32) {
+        mentioned.oids.insert(oid);
+    }
+}
+
 /// What filters compare with beside what the statement says: parameters, and OIDs that names became.
 fn add_filters(filters: &[Expr], mentioned: &mut Mentioned) -> Result<()> {
     for filter in filters {
         filter.apply(|expr| {
             if let Expr::Literal(value, _) = expr {
-                if let Some(Some(text)) = value.try_as_str() {
-                    mentioned.add_text(text);
-                } else if let Ok(ScalarValue::UInt32(Some(oid))) = value.cast_to(&arrow::datatypes::DataType::UInt32) {
-                    mentioned.oids.insert(oid);
-                }
+                add_value(value, mentioned);
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
