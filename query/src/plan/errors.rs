@@ -173,9 +173,9 @@ fn cast(problem: &str) -> QueryError {
         };
     }
     if lower_text.contains("casting from") && lower_text.contains("not supported") {
-        return QueryError::new(ErrorKind::CannotCoerce, lower(problem));
+        return QueryError::new(ErrorKind::CannotCoerce, plain(problem));
     }
-    QueryError::new(ErrorKind::InvalidParameterValue, lower(problem))
+    QueryError::new(ErrorKind::InvalidParameterValue, plain(problem))
 }
 
 fn schema(error: &SchemaError) -> QueryError {
@@ -274,19 +274,19 @@ fn planning(problem: &str) -> QueryError {
         return operator(&line);
     }
     if line.contains("Placeholder") && line.contains("type") {
-        return QueryError::new(ErrorKind::IndeterminateDatatype, lower(&line));
+        return QueryError::new(ErrorKind::IndeterminateDatatype, plain(&line));
     }
     if line.contains("Projections require unique expression names") || line.contains("duplicate") {
-        return QueryError::new(ErrorKind::DuplicateColumn, lower(&line));
+        return QueryError::new(ErrorKind::DuplicateColumn, plain(&line));
     }
-    QueryError::new(ErrorKind::SyntaxError, lower(&line))
+    QueryError::new(ErrorKind::SyntaxError, plain(&line))
 }
 
 /// `Cannot infer common argument type for comparison operation Int64 = Timestamp(…)`.
 fn operator(line: &str) -> QueryError {
     QueryError::new(
         ErrorKind::UndefinedFunction,
-        format!("operator does not exist for these types: {}", lower(line)),
+        format!("operator does not exist for these types: {}", plain(line)),
     )
     .with_hint("no operator matches the given argument types; you might need to add explicit type casts")
 }
@@ -306,7 +306,7 @@ fn execution(problem: &str) -> QueryError {
             "more than one row returned by a subquery used as an expression",
         );
     }
-    QueryError::new(ErrorKind::InvalidParameterValue, lower(&line))
+    QueryError::new(ErrorKind::InvalidParameterValue, plain(&line))
 }
 
 fn internal(problem: &str) -> QueryError {
@@ -317,6 +317,79 @@ fn internal(problem: &str) -> QueryError {
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim().to_string()
+}
+
+/// A message that may speak of the engine: its types get PostgreSQL's names, and what prints a tree becomes a sentence without it.
+fn plain(message: &str) -> String {
+    if ["Placeholder(", "Field {", "FieldMetadata", "Some(", "Span("]
+        .iter()
+        .any(|mark| message.contains(mark))
+    {
+        tracing::warn!(problem = message, "an error of the planner was told in other words");
+        return "this expression is not supported here".to_owned();
+    }
+    let mut told = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(start) = rest.find(|first: char| first.is_ascii_alphanumeric()) {
+        let (before, word) = rest.split_at(start);
+        told.push_str(before);
+        let end = word
+            .find(|other: char| !other.is_ascii_alphanumeric() && other != '_')
+            .unwrap_or(word.len());
+        let (word, after) = word.split_at(end);
+        rest = after;
+        match engine_type(word) {
+            None => told.push_str(word),
+            Some(name) => {
+                told.push_str(name);
+                rest = &after[parenthesis(after)..];
+            }
+        }
+    }
+    told.push_str(rest);
+    lower(&told)
+}
+
+/// PostgreSQL's name for a type of the engine's, when a word is one.
+fn engine_type(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "Boolean" => "boolean",
+        "Int8" | "UInt8" | "Int16" => "smallint",
+        "UInt16" | "Int32" => "integer",
+        "UInt32" => "oid",
+        "Int64" | "UInt64" => "bigint",
+        "Float16" | "Float32" => "real",
+        "Float64" => "double precision",
+        "Decimal32" | "Decimal64" | "Decimal128" | "Decimal256" => "numeric",
+        "Utf8" | "LargeUtf8" | "Utf8View" => "text",
+        "Binary" | "LargeBinary" | "BinaryView" | "FixedSizeBinary" => "bytea",
+        "Date32" | "Date64" => "date",
+        "Time32" | "Time64" => "time",
+        "Timestamp" => "timestamp",
+        "Interval" | "Duration" => "interval",
+        "List" | "LargeList" | "FixedSizeList" => "array",
+        "Struct" => "record",
+        _ => return None,
+    })
+}
+
+/// Bytes of what stands in parentheses at the beginning.
+fn parenthesis(text: &str) -> usize {
+    if !text.starts_with('(') {
+        return 0;
+    }
+    let mut open = 0_usize;
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => open += 1,
+            ')' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return at + 1;
+        }
+    }
+    text.len()
 }
 
 /// With a small first letter, unless the first word is all capitals.
@@ -345,6 +418,23 @@ mod tests {
         assert_eq!(error.kind, ErrorKind::NumericValueOutOfRange);
         assert_eq!(error.message, "smallint out of range");
         assert_eq!(arrow(ArrowError::DivideByZero).kind, ErrorKind::DivisionByZero);
+    }
+
+    #[test]
+    fn types_are_called_as_postgresql_calls_them() {
+        assert_eq!(
+            plain("Invalid comparison operation: Decimal256(39, 20) == Timestamp(ns, Some) of Int64"),
+            "invalid comparison operation: numeric == timestamp of bigint"
+        );
+        assert_eq!(
+            plain("Casting from Struct(\"c0\": Utf8View, \"c1\": List(Int64)) to Utf8 not supported"),
+            "casting from record to text not supported"
+        );
+        assert_eq!(
+            plain("argument must be one, got Placeholder(x)"),
+            "this expression is not supported here"
+        );
+        assert_eq!(plain("Unclosed Struct(x"), "unclosed record");
     }
 
     #[test]

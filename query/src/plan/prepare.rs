@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, ParamValues};
 use datafusion::datasource::source_as_provider;
@@ -71,7 +72,10 @@ pub async fn prepare(
     };
     let fields = match explain {
         Some(kind) => explain::fields(kind),
-        None => result_fields(&planned.plan),
+        None => {
+            refuse_records(&planned.plan)?;
+            result_fields(&planned.plan)
+        }
     };
     let kept = Kept {
         reads: reads(&planned.plan)?.into_iter().chain(planned.views).collect(),
@@ -327,6 +331,23 @@ fn quoted(message: &str) -> Option<String> {
         .or_else(|| message.strip_prefix("function "))?;
     let word = rest.split([' ', '(']).next()?;
     word.rsplit('.').next().map(str::to_string)
+}
+
+/// There is no way to write a row as a value.
+fn refuse_records(plan: &LogicalPlan) -> Result<(), QueryError> {
+    let is_record = |data_type: &DataType| match data_type {
+        DataType::Struct(_) => true,
+        DataType::List(item) => matches!(item.data_type(), DataType::Struct(_)),
+        _ => false,
+    };
+    if !plan.schema().fields().iter().any(|field| is_record(field.data_type())) {
+        return Ok(());
+    }
+    let error = QueryError::new(
+        ErrorKind::FeatureNotSupported,
+        "a column of type record cannot be shown",
+    );
+    Err(error.with_hint("select what is in it, each as a column"))
 }
 
 /// The columns that RowDescription tells.
