@@ -12,7 +12,7 @@ use crate::change::Writer;
 use crate::hash::place;
 use crate::image::{DatabaseImage, Image, child_ref};
 use crate::store::Store;
-use crate::values::DerivedName;
+use crate::values::{self, DerivedName};
 use crate::{CatalogError, Children, Column, DatabaseOptions, Index, Roles, Table, TableKind, load};
 
 /// Where a table's rows are.
@@ -179,9 +179,18 @@ impl Catalog {
     }
 
     /// The name that a row with these tags gets when it names no table and none has these tags yet. `tags`: one row, as `Table::tags`.
-    /// Equal tags give equal names; when something else has the name, `create_children` appends `_1`, `_2` and so on.
+    /// When something else has the name, as a table whose tags were changed keeps its, `_1`, `_2` and so on are appended, as `create_children`
+    /// does.
     pub fn derived_name(&self, table: &Table, tags: &[ArrayRef], row: usize) -> String {
-        DerivedName::new(table, tags, row).text().into()
+        let image = self.image.read_recursive();
+        let free = image.databases.get(&table.database_oid).and_then(|database| {
+            let found = values::probe(table, tags, row, |name| database.probe(table, tags, row, name));
+            found.err()
+        });
+        match free {
+            Some(name) => name.text().into(),
+            None => DerivedName::new(table, tags, row).text().into(),
+        }
     }
 
     /// A reader that finds many names without taking the lock again for each: the ingest path.

@@ -61,6 +61,13 @@ impl Server {
         self.process.wait().expect("the server ends").code()
     }
 
+    /// SIGHUP: what can be read again is.
+    pub fn hang_up(&self) {
+        let pid = self.process.id().to_string();
+        let status = Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs");
+        assert!(status.success(), "the server is still there to be told");
+    }
+
     /// Starts on the same data; the port is a new one.
     pub fn start_again(&mut self) {
         let (process, port) = spawn(self.directory.path(), &self.arguments);

@@ -607,6 +607,53 @@ async fn rules_and_certificates_decide_who_gets_in() {
         );
     }
     assert_ne!(verify(first), "ada");
+    // Rules are read again when somebody asks; rules that cannot be read leave those that are there.
+    let settings = std::fs::read_to_string(at("taos.toml")).unwrap();
+    let encrypted = [("PGSSLMODE", "require"), ("PGPASSWORD", "geheim")];
+    let let_in = |expected: bool| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while (psql(&server, "other", &encrypted, who) == "other") != expected {
+            assert!(std::time::Instant::now() < deadline, "the rules are never read again");
+        }
+    };
+    let opened = format!("{settings}\n[[authentication]]\nuser = \"other\"\nmethod = \"scram-sha-256\"\n");
+    std::fs::write(at("taos.toml"), &opened).unwrap();
+    admin.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    let_in(true);
+    std::fs::write(at("taos.toml"), "no settings at all").unwrap();
+    server.hang_up();
+    while !server.log().contains("authentication rules stay as they were") {
+        std::thread::yield_now();
+    }
+    let_in(true);
+    std::fs::write(at("taos.toml"), &settings).unwrap();
+    server.hang_up();
+    let_in(false);
+    let denied = psql(
+        &server,
+        "ada",
+        &[("PGSSLMODE", "require"), ("PGPASSWORD", "geheim")],
+        "SELECT pg_reload_conf()",
+    );
+    assert!(
+        denied.contains("permission denied for function pg_reload_conf"),
+        "{denied}"
+    );
+    // What PostgreSQL says beside the message of a login that fails is said, too.
+    admin
+        .batch_execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+        .await
+        .unwrap();
+    let told = psql(
+        &server,
+        "ada",
+        &[("PGSSLMODE", "require"), ("PGPASSWORD", "geheim")],
+        who,
+    );
+    assert!(
+        told.contains("DETAIL:  User does not have CONNECT privilege."),
+        "{told}"
+    );
     let audit = std::fs::read_to_string(at("audit")).unwrap();
     for (part, count) in [
         ("\"class\":\"login\"", 15),
@@ -616,6 +663,169 @@ async fn rules_and_certificates_decide_who_gets_in() {
         assert!(audit.matches(part).count() >= count, "{part} in:\n{audit}");
     }
     assert!(!audit.contains("geheim"), "{audit}");
+}
+
+#[test]
+fn init_makes_a_data_directory_with_a_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let run = |password: &str| {
+        std::fs::write(at("password"), password).unwrap();
+        let mut init = Command::new(binary());
+        init.args(["init", "--data-dir"])
+            .arg(at("data"))
+            .arg("--password-file")
+            .arg(at("password"));
+        let output = init.stdin(Stdio::null()).output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&told).into_owned())
+    };
+    let (done, told) = run("\n");
+    assert!(!done && told.contains("is empty"), "{told}");
+    let (done, told) = run("geheim\n");
+    assert!(
+        done && told.contains("made data directory") && !told.contains("geheim"),
+        "{told}"
+    );
+    let (done, told) = run("anders\n");
+    assert!(!done && told.contains("exists but is not empty"), "{told}");
+    // Nobody sits there to be asked.
+    let mut init = Command::new(binary());
+    init.args(["init", "--data-dir"]).arg(at("other")).stdin(Stdio::null());
+    let output = init.output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--password-file"));
+    // The server asks for it from its first start.
+    let mut process = Command::new(binary())
+        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(at("data"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = std::io::BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    let port = line.trim().rsplit(':').next().unwrap_or_default().to_owned();
+    let who = |password: &str| {
+        let mut psql = Command::new("psql");
+        psql.args([
+            "--no-psqlrc",
+            "--no-password",
+            "--tuples-only",
+            "--no-align",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+        ]);
+        psql.args(["-p", &port, "-c", "SELECT current_user", "postgres"])
+            .env("PGPASSWORD", password);
+        let output = psql.output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let (wrong, right) = (who("anders"), who("geheim"));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert!(wrong.contains("password authentication failed"), "{wrong}");
+    assert_eq!(right.trim(), "postgres");
+}
+
+#[tokio::test]
+async fn views_are_read_with_the_rights_of_their_owners() {
+    let server = Server::start();
+    let admin = server.connect("postgres").await;
+    admin
+        .batch_execute(
+            "CREATE ROLE owner; CREATE ROLE reader; CREATE ROLE stranger;
+             CREATE TABLE m (ts timestamptz, dev text, v float, PRIMARY KEY (dev, ts));
+             INSERT INTO m VALUES ('2026-01-01', 'a', 1);
+             GRANT SELECT ON m TO owner; GRANT CREATE ON SCHEMA public TO owner;
+             SET ROLE owner;
+             CREATE VIEW of_owner AS SELECT * FROM m;
+             CREATE VIEW of_invoker WITH (security_invoker) AS SELECT * FROM m;
+             CREATE VIEW nested AS SELECT * FROM of_owner;
+             CREATE VIEW nested_invoker AS SELECT * FROM of_invoker;
+             GRANT SELECT ON of_owner, of_invoker, nested, nested_invoker TO reader;
+             RESET ROLE",
+        )
+        .await
+        .unwrap();
+    // role, statement, whether it may, what it is told otherwise
+    let check = async |rows: &[(&str, &str, Option<&str>)]| {
+        for (role, sql, denied) in rows {
+            let client = acting_as(&server, role).await;
+            for path in ["simple", "prepared", "copy"] {
+                let answer = match path {
+                    "simple" => client.batch_execute(sql).await,
+                    "prepared" => extended(&client, sql).await,
+                    _ => copy_out(&client, &format!("COPY ({sql}) TO STDOUT")).await,
+                };
+                let told = answer
+                    .err()
+                    .and_then(|error| error.as_db_error().map(|error| error.message().to_owned()));
+                assert_eq!(told.as_deref(), *denied, "{role} {path} {sql}");
+            }
+        }
+    };
+    check(&[
+        ("reader", "SELECT * FROM of_owner", None),
+        ("reader", "SELECT * FROM nested", None),
+        // As PostgreSQL: inside of a view of the owner, the owner is the invoker.
+        ("reader", "SELECT * FROM nested_invoker", None),
+        (
+            "reader",
+            "SELECT * FROM of_invoker",
+            Some("permission denied for table m"),
+        ),
+        ("reader", "SELECT * FROM m", Some("permission denied for table m")),
+        ("reader", "SELECT (SELECT max(v) FROM of_owner)", None),
+        (
+            "reader",
+            "SELECT * FROM of_owner o JOIN m ON o.ts = m.ts",
+            Some("permission denied for table m"),
+        ),
+        (
+            "stranger",
+            "SELECT * FROM of_owner",
+            Some("permission denied for view of_owner"),
+        ),
+        (
+            "stranger",
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM nested)",
+            Some("permission denied for view nested"),
+        ),
+        ("pg_read_all_data", "SELECT * FROM of_invoker", None),
+    ])
+    .await;
+    // The owner loses the right, and with it who reads its views; a new owner brings its own.
+    admin.batch_execute("REVOKE SELECT ON m FROM owner").await.unwrap();
+    check(&[(
+        "reader",
+        "SELECT * FROM of_owner",
+        Some("permission denied for table m"),
+    )])
+    .await;
+    admin
+        .batch_execute("ALTER VIEW of_owner OWNER TO postgres")
+        .await
+        .unwrap();
+    check(&[("reader", "SELECT * FROM of_owner", None)]).await;
+    admin
+        .batch_execute("ALTER VIEW of_owner SET (security_invoker = true)")
+        .await
+        .unwrap();
+    check(&[(
+        "reader",
+        "SELECT * FROM of_owner",
+        Some("permission denied for table m"),
+    )])
+    .await;
+    let client = acting_as(&server, "reader").await;
+    let error = client.batch_execute("DROP VIEW nested").await.unwrap_err();
+    assert_eq!(
+        error.as_db_error().map(|error| error.message()),
+        Some("must be owner of view nested")
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ use taospg_catalog::roles::FIRST_ROLE;
 use taospg_catalog::{Catalog, Database, DatabaseOptions};
 use taospg_storage::io::{Io, RealIo};
 use taospg_storage::{Storage, StorageOptions, VnodeId};
-use tokio::sync::{RwLock, watch};
+use tokio::sync::{Notify, RwLock, watch};
 use tokio::task::JoinHandle;
 
 use crate::notify::Channels;
@@ -161,6 +161,7 @@ pub struct Engine {
     retention: Mutex<Option<JoinHandle<()>>>,
     started: SystemTime,
     channels: Channels,
+    reload: Notify,
     /// By table; held by the transaction that writes.
     keyed_locks: Mutex<HashMap<u32, Arc<tokio::sync::Mutex<()>>>>,
     /// The next number of each table that numbers its rows and has done so since the start.
@@ -203,6 +204,7 @@ impl Engine {
             closing: watch::Sender::new(false),
             retention: Mutex::new(None),
             started: SystemTime::now(),
+            reload: Notify::new(),
             keyed_locks: Mutex::default(),
             next_numbers: Mutex::default(),
         });
@@ -306,6 +308,16 @@ impl Engine {
 
     pub(crate) fn drops(&self) -> u64 {
         self.drops.load(Ordering::Acquire)
+    }
+
+    /// `pg_reload_conf()`: the server reads its rules and certificates again.
+    pub(crate) fn request_reload(&self) {
+        self.reload.notify_one();
+    }
+
+    /// Returns when somebody has asked for it.
+    pub async fn reload_requested(&self) {
+        self.reload.notified().await;
     }
 
     /// What who writes to a keyed table waits for.

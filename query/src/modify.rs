@@ -9,7 +9,7 @@
 //! Promises: what is counted is what was there; a statement that fails has changed nothing. A tag belongs to a table, not to a row: UPDATE of a
 //! tag changes every table that matches, at once, as ALTER TABLE … SET TAG does.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ const SLOT: usize = 2;
 const TIME: usize = 3;
 const VALUES: usize = 4;
 
-/// Tables of an UPDATE of tags that RETURNING looks for one by one.
-const TABLES_LISTED_MAX: usize = 64;
+/// Series of an UPDATE of tags that RETURNING looks for one by one.
+const SERIES_LISTED_MAX: usize = 64;
 
 /// A DELETE or UPDATE with its parameters' types known.
 pub(crate) struct PreparedModification {
@@ -176,8 +176,8 @@ impl PreparedModification {
                     return Ok(Outcome::Complete(format!("UPDATE {}", tables.len())));
                 };
                 let keys = self.keys(session, &found, parameters).await?;
-                let tables = self.set_tags(session, &found, assignments, parameters).await?;
-                let rows = self.rows_of(session, &found, &keys, &tables).await?;
+                self.set_tags(session, &found, assignments, parameters).await?;
+                let rows = self.rows_of(session, &found, &keys).await?;
                 return Ok(Outcome::Rows(returning.rows(session, rows, "UPDATE").await?));
             }
         };
@@ -380,16 +380,15 @@ impl PreparedModification {
         session: &Session,
         found: &Found,
         keys: &HashSet<(u32, u32, i64)>,
-        tables: &[u32],
     ) -> Result<Vec<RecordBatch>, QueryError> {
         let Some(returning) = &self.returning else {
             return Ok(Vec::new());
         };
-        // Tables are named while they are few: comparing a fleet with a long list would cost more than reading its rows.
-        let slot = column_expr(plan::SLOT_COLUMN);
-        let listed = (tables.len() <= TABLES_LISTED_MAX && !tables.is_empty()).then(|| ast::Expr::InList {
-            expr: Box::new(slot),
-            list: tables.iter().map(|slot| number_expr(*slot)).collect(),
+        // Series are named while they are few: comparing a fleet with a long list would cost more than reading its rows.
+        let series: BTreeSet<u32> = keys.iter().map(|(_, series, _)| *series).collect();
+        let listed = (series.len() <= SERIES_LISTED_MAX && !series.is_empty()).then(|| ast::Expr::InList {
+            expr: Box::new(column_expr(plan::SERIES_COLUMN)),
+            list: series.into_iter().map(number_expr).collect(),
             negated: false,
         });
         let (table, child) = (found.table(), found.child());

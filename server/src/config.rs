@@ -20,18 +20,34 @@ const MEBIBYTE: u64 = 1024 * 1024;
 const DAY_MS: i64 = 86_400_000;
 
 /// A time-series database server that speaks PostgreSQL.
-#[derive(Debug, Default, Parser)]
+#[derive(Clone, Debug, Default, Parser)]
 #[command(name = "taospg", version)]
 pub struct Flags {
     /// Where the data is kept [default: data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,
     /// Where to listen for clients [default: 127.0.0.1:5432]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
     /// Settings file [default: taos.toml, if there is one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Option<Action>,
+}
+
+/// What else than serving it does.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Action {
+    /// Make the data directory, and give superuser postgres its password
+    Init(Init),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Init {
+    /// File whose first line is the password [default: TAOS_PASSWORD, or it is asked for]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
 }
 
 /// How log lines look.
@@ -310,6 +326,7 @@ mod tests {
 
     fn flags(file: &tempfile::NamedTempFile) -> Flags {
         Flags {
+            command: None,
             config: Some(file.path().to_owned()),
             ..Flags::default()
         }

@@ -103,6 +103,7 @@ impl Connection {
         match end {
             Failure::Gone => {}
             Failure::Fatal { code, message } => self.leave(code, message).await,
+            Failure::Refused(error) => self.leave(sqlstate::sqlstate(error.kind), error.message).await,
             // Reported where they arise; what comes up to here is about the connection.
             Failure::Statement(error) => self.leave(sqlstate::sqlstate(error.kind), error.message).await,
         }

@@ -12,6 +12,8 @@ pub enum Failure {
     Statement(QueryError),
     /// The client is told why, and the connection ends.
     Fatal { code: &'static str, message: String },
+    /// The same with what PostgreSQL says beside it.
+    Refused(QueryError),
     /// The client is gone or cannot be reached: nothing is left to tell.
     Gone,
 }

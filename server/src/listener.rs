@@ -70,7 +70,7 @@ pub fn check_reach(address: SocketAddr, engine: &Engine) -> Result<(), String> {
 /// What every connection needs.
 pub struct Front {
     pub engine: Arc<Engine>,
-    pub door: Door,
+    pub door: Arc<Door>,
     pub max_connections: usize,
     pub message_bytes_max: usize,
     registry: Arc<CancelRegistry>,
@@ -82,7 +82,7 @@ pub struct Front {
 }
 
 impl Front {
-    pub fn new(engine: Arc<Engine>, door: Door, max_connections: usize, message_bytes_max: usize) -> Front {
+    pub fn new(engine: Arc<Engine>, door: Arc<Door>, max_connections: usize, message_bytes_max: usize) -> Front {
         Front {
             engine,
             door,
@@ -192,8 +192,10 @@ async fn connection(front: &Arc<Front>, socket: TcpStream, address: SocketAddr, 
         Ok(Opened::Session { session, registration }) => (session, registration),
         Ok(Opened::Done) | Err(Failure::Gone) => return,
         Err(Failure::Fatal { code, message }) => return refuse(wire, code, message).await,
-        Err(Failure::Statement(error)) => {
-            return refuse(wire, sqlstate::sqlstate(error.kind), error.message).await;
+        Err(Failure::Refused(error) | Failure::Statement(error)) => {
+            tracing::debug!(message = error.message, "connection refused");
+            wire.output.fatal_error(error);
+            return wire.close().await;
         }
     };
     let Some(_session) = Counted::enter(&front.sessions, front.max_connections) else {

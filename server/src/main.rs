@@ -19,9 +19,11 @@ mod encode;
 mod extended;
 mod failure;
 mod frame;
+mod init;
 mod interrupts;
 mod listener;
 mod output;
+mod reload;
 mod rows;
 mod shutdown;
 mod sqlstate;
@@ -45,7 +47,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::authentication::Doorkeeper;
-use crate::config::{Flags, LogFormat, Settings};
+use crate::config::{Action, Flags, LogFormat, Settings};
 use crate::listener::Front;
 use crate::startup::Door;
 use crate::tls::Tls;
@@ -67,17 +69,22 @@ fn main() -> ExitCode {
 /// Runs until a signal. The error is a sentence for the user.
 fn run(flags: &Flags) -> Result<(), String> {
     let settings = Settings::load(flags)?;
-    start_log(&settings)?;
+    if flags.command.is_none() {
+        start_log(&settings)?;
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores + SPARE_WORKERS)
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start threads: {error}"))?;
-    runtime.block_on(serve(settings))
+    match &flags.command {
+        None => runtime.block_on(serve(settings, flags.clone())),
+        Some(Action::Init(options)) => runtime.block_on(init::init(&settings, options)),
+    }
 }
 
-async fn serve(settings: Settings) -> Result<(), String> {
+async fn serve(settings: Settings, flags: Flags) -> Result<(), String> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         data_dir = %settings.data_dir.display(),
@@ -107,10 +114,11 @@ async fn serve(settings: Settings) -> Result<(), String> {
     if let Some(tls) = &tls {
         tokio::spawn(tls.clone().watch());
     }
-    let door = Door {
+    let door = Arc::new(Door {
         keeper: Doorkeeper::new(settings.authentication.clone()),
         tls,
-    };
+    });
+    tokio::spawn(reload::watch(flags, engine.clone(), door.clone()));
     tracing::info!(%address, "ready for connections");
     // For scripts that asked for port 0. Nobody may be reading, which is no reason to stop.
     let _ = writeln!(std::io::stdout(), "listening on {address}");

@@ -181,7 +181,16 @@ impl Output {
     }
 
     pub fn error(&mut self, error: QueryError) {
-        let mut fields = severity_and_code("ERROR", sqlstate(error.kind));
+        self.error_of("ERROR", error);
+    }
+
+    /// The connection ends with it.
+    pub fn fatal_error(&mut self, error: QueryError) {
+        self.error_of("FATAL", error);
+    }
+
+    fn error_of(&mut self, severity: &'static str, error: QueryError) {
+        let mut fields = severity_and_code(severity, sqlstate(error.kind));
         let routine = routine(error.kind).map(String::from);
         fields.push((b'M', without_zero(error.message)));
         let rest = [

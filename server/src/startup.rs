@@ -95,10 +95,7 @@ pub async fn open(
     };
     let mut session = engine.connect(request).map_err(|error| {
         authentication::failed(visit, &error.message);
-        Failure::Fatal {
-            code: sqlstate::sqlstate(error.kind),
-            message: error.message,
-        }
+        Failure::Refused(error)
     })?;
     authentication::succeeded(visit);
     for (name, value) in session.take_parameter_reports() {

@@ -44,10 +44,10 @@ impl Server {
             let listener = listener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let engine = Engine::open(crate::engine_options(&settings)).unwrap();
-            let door = crate::startup::Door {
+            let door = Arc::new(crate::startup::Door {
                 keeper: crate::authentication::Doorkeeper::new(Vec::new()),
                 tls: None,
-            };
+            });
             let front = Arc::new(Front::new(engine, door, SESSIONS_MAX, MESSAGE_BYTES_MAX));
             let served = tokio::spawn(listener::serve(listener, front.clone(), async {
                 // A dropped sender stops the server too.

@@ -105,7 +105,6 @@ pub async fn constant(session: &Session, expr: &ast::Expr, data_type: &DataType)
 /// Columns of [`matching_rows`] that say which vnode and which series of it a row is in; conditions may name them.
 pub const VNODE_COLUMN: &str = table::VNODE;
 pub const SERIES_COLUMN: &str = table::SERIES;
-pub const SLOT_COLUMN: &str = table::SLOT;
 
 /// The rows that a DELETE or UPDATE touches: columns vnode UInt32, series UInt32, slot UInt32 (0 for a plain table), time Int64, then one for
 /// each of `values`: the expression cast to the type of the column or tag it is for. `parameter_types`: as the statement was prepared with.

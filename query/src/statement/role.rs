@@ -140,6 +140,7 @@ impl RoleCommand {
             RoleCommand::Owner {
                 of: Owned::Table(_), ..
             } => "ALTER TABLE",
+            RoleCommand::Owner { of: Owned::View(_), .. } => "ALTER VIEW",
             RoleCommand::Owner { .. } => "ALTER DATABASE",
             RoleCommand::ReassignOwned { .. } => "REASSIGN OWNED",
             RoleCommand::DropOwned { .. } => "DROP OWNED",

@@ -161,7 +161,6 @@ fn tables_that_cannot_be_are_refused_with_their_place() {
             ErrorKind::FeatureNotSupported,
             33,
         ),
-        ("create index on t (a)", ErrorKind::FeatureNotSupported, 8),
     ] {
         let (found, message, at) = error(sql);
         assert_eq!((found, at), (kind, Some(position)), "{sql}: {message}");

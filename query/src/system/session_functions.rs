@@ -165,6 +165,15 @@ const FUNCTIONS: &[SessionFunction] = &[
     function("pg_postmaster_start_time", &[0], Kind::Timestamptz, |snapshot, _| {
         Ok(activity::instant(snapshot.engine().started()))
     }),
+    function("pg_reload_conf", &[0], Kind::Bool, |snapshot, _| {
+        if !snapshot.identity.superuser {
+            return Err(errors::wrap(crate::access::refused(
+                "permission denied for function pg_reload_conf",
+            )));
+        }
+        snapshot.engine().request_reload();
+        Ok(true.into())
+    }),
     function("pg_conf_load_time", &[0], Kind::Timestamptz, |snapshot, _| {
         Ok(activity::instant(snapshot.engine().started()))
     }),

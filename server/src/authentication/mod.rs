@@ -12,7 +12,10 @@
 pub mod rules;
 mod scram;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use parking_lot::RwLock;
 use pgwire::messages::startup::Authentication as Message;
 use rand::RngCore as _;
 use taospg_query::Engine;
@@ -30,7 +33,8 @@ const SEED_BYTES: usize = 32;
 
 /// How this server lets people in.
 pub struct Doorkeeper {
-    rules: Vec<Rule>,
+    /// Replaced as a whole; held for the copying of an Arc.
+    rules: RwLock<Arc<Vec<Rule>>>,
     seed: [u8; SEED_BYTES],
 }
 
@@ -38,12 +42,21 @@ impl Doorkeeper {
     pub fn new(rules: Vec<Rule>) -> Doorkeeper {
         let mut seed = [0; SEED_BYTES];
         rand::rng().fill_bytes(&mut seed);
-        Doorkeeper { rules, seed }
+        Doorkeeper {
+            rules: RwLock::new(Arc::new(rules)),
+            seed,
+        }
+    }
+
+    /// From now on these are the rules. Whoever is in stays in.
+    pub fn set_rules(&self, rules: Vec<Rule>) {
+        *self.rules.write() = Arc::new(rules);
     }
 
     /// Lets the visitor in, or says why not. AuthenticationOk is left in the output.
     pub async fn admit(&self, wire: &mut Wire, engine: &Engine, visit: Visit<'_>) -> Flow<()> {
-        let method = rules::method(&self.rules, engine, visit);
+        let rules = self.rules.read().clone();
+        let method = rules::method(&rules, engine, visit);
         let proved = match method {
             Some(Method::Trust) => Ok(()),
             Some(Method::Scram) => self.exchange(wire, engine, visit).await,
