@@ -78,7 +78,6 @@ fn target() -> Target {
     let mut columns = vec![column(0, "ts".into(), SqlType::Timestamptz)];
     columns.extend((1..=10).map(|id| column(id, format!("m{id}"), SqlType::Double)));
     let table = Table {
-        indexes: Vec::new(),
         oid: SUPERTABLE,
         database_oid: 1,
         name: "cpu".into(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use taospg_catalog::roles::PUBLIC;
 use taospg_catalog::{Access, Database, Grant, Privileges, Roles, RolesDraft, View};
 
-use super::roles::{EVERYTHING, access_of, grantee};
+use super::roles::{EVERYTHING, access_of, find_role, grantee};
 use super::{Identity, Thing, denied};
 use crate::ddl::{Found, database_named, database_of, find, view_thing};
 use crate::statement::{Grants, Things};
@@ -55,6 +55,12 @@ pub(super) fn execute(session: &mut Session, grants: &Grants) -> Result<(), Quer
         check_kind(thing, grants.privileges)?;
     }
     let identity = session.identity().clone();
+    if let Some(grantor) = &grants.granted_by
+        && find_role(&identity, &identity.roles, grantor)?.oid != identity.actor.current
+    {
+        let message = "grantor must be current user";
+        return Err(QueryError::new(ErrorKind::FeatureNotSupported, message));
+    }
     let mut warnings = Vec::new();
     session.engine().clone().catalog().change_roles(|draft| {
         for looked in &things {
@@ -280,6 +286,7 @@ fn take(
             things: Things::AllTables,
             roles: Vec::new(),
             grant_option: false,
+            granted_by: None,
             cascade: true,
         };
         for grant in onwards {

@@ -26,8 +26,9 @@ pub(crate) async fn execute(session: &mut Session, command: &RoleCommand) -> Res
             groups,
             members,
             admin,
+            granted_by,
             ..
-        } => membership(session, *grant, groups, members, *admin)?,
+        } => membership(session, *grant, groups, members, *admin, granted_by.as_ref())?,
         RoleCommand::Grants(grants) => super::grants::execute(session, grants)?,
         RoleCommand::Owner { of, to } => set_owner(session, of, to)?,
         RoleCommand::ReassignOwned { from, to } => reassign(session, from, to)?,
@@ -138,14 +139,14 @@ async fn create(session: &mut Session, name: &str, options: &[RoleOption]) -> Re
                 RoleOption::InRole(groups) => {
                     for group in groups {
                         let group = find_role(&identity, draft.roles(), group)?;
-                        join(draft, &identity, &group, oid, false)?;
+                        join(draft, &identity, identity.actor.current, &group, oid, false)?;
                     }
                 }
                 RoleOption::Members { names, admin } => {
                     for member in names {
                         let member = find_role(&identity, draft.roles(), member)?.oid;
                         let group = find_role(&identity, draft.roles(), &RoleName::Named(name.into()))?;
-                        join(draft, &identity, &group, member, *admin)?;
+                        join(draft, &identity, identity.actor.current, &group, member, *admin)?;
                     }
                 }
                 _ => {}
@@ -344,8 +345,16 @@ fn membership(
     groups: &[RoleName],
     members: &[RoleName],
     admin: bool,
+    granted_by: Option<&RoleName>,
 ) -> Result<(), QueryError> {
     let identity = session.identity().clone();
+    let grantor = match granted_by {
+        None => identity.actor.current,
+        Some(name) => find_role(&identity, &identity.roles, name)?.oid,
+    };
+    if grantor != identity.actor.current {
+        session.must_be_superuser("must be superuser to set grantor")?;
+    }
     let mut notices: Vec<(bool, String)> = Vec::new();
     session.engine().clone().catalog().change_roles(|draft| {
         for group in groups {
@@ -353,7 +362,7 @@ fn membership(
             for member in members {
                 let member = find_role(&identity, draft.roles(), member)?;
                 let changed = match grant {
-                    true => join(draft, &identity, &group, member.oid, admin)?,
+                    true => join(draft, &identity, grantor, &group, member.oid, admin)?,
                     false => leave(draft, &identity, &group, member.oid, admin)?,
                 };
                 if !changed {
@@ -403,6 +412,7 @@ fn must_admin(roles: &Roles, identity: &Identity, group: &Role) -> Result<(), Qu
 fn join(
     draft: &mut RolesDraft,
     identity: &Identity,
+    grantor: u32,
     group: &Role,
     member: u32,
     admin: bool,
@@ -426,7 +436,7 @@ fn join(
         Some(membership) => membership.admin = true,
         None => role.member_of.push(Membership {
             role: group.oid,
-            grantor: identity.actor.current,
+            grantor,
             admin,
         }),
     }

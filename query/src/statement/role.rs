@@ -81,6 +81,8 @@ pub(crate) enum RoleCommand {
         members: Vec<RoleName>,
         /// WITH ADMIN OPTION, or ADMIN OPTION FOR.
         admin: bool,
+        /// GRANTED BY.
+        granted_by: Option<RoleName>,
         tag: &'static str,
     },
     Grants(Grants),
@@ -115,6 +117,8 @@ pub(crate) struct Grants {
     pub roles: Vec<RoleName>,
     /// WITH GRANT OPTION, or GRANT OPTION FOR.
     pub grant_option: bool,
+    /// GRANTED BY.
+    pub granted_by: Option<RoleName>,
     pub cascade: bool,
 }
 
@@ -184,6 +188,7 @@ pub(super) fn parse_alter(cursor: &mut Cursor<'_>) -> Result<Command, QueryError
             groups: vec![name],
             members: role_names(cursor)?,
             admin: false,
+            granted_by: None,
             tag: "ALTER ROLE",
         }));
     }
@@ -254,6 +259,14 @@ pub(super) fn parse_owner(cursor: &mut Cursor<'_>, of: Owned) -> Result<Command,
     Ok(Command::Role(RoleCommand::Owner { of, to }))
 }
 
+/// `GRANTED BY role`
+fn granted_by(cursor: &mut Cursor<'_>) -> Result<Option<RoleName>, QueryError> {
+    match cursor.take(&["granted", "by"]) {
+        true => Ok(Some(role_name(cursor)?)),
+        false => Ok(None),
+    }
+}
+
 /// GRANT and REVOKE, of roles and of privileges.
 pub(super) fn parse_grant(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     let grant = cursor.next().value == "grant";
@@ -294,9 +307,7 @@ pub(super) fn parse_grant(cursor: &mut Cursor<'_>) -> Result<Command, QueryError
     cursor.expect(&[if grant { "to" } else { "from" }])?;
     let roles = role_names(cursor)?;
     let with = grant && cursor.take(&["with", "grant", "option"]);
-    if cursor.take(&["granted", "by"]) {
-        role_name(cursor)?;
-    }
+    let granted_by = granted_by(cursor)?;
     let cascade = !grant && cursor.take_any(&["cascade", "restrict"]) == Some("cascade");
     Ok(Command::Role(RoleCommand::Grants(Grants {
         grant,
@@ -304,6 +315,7 @@ pub(super) fn parse_grant(cursor: &mut Cursor<'_>) -> Result<Command, QueryError
         things,
         roles,
         grant_option: with || option_for,
+        granted_by,
         cascade,
     })))
 }
@@ -323,15 +335,14 @@ fn parse_membership(cursor: &mut Cursor<'_>, grant: bool, admin_for: bool) -> Re
             None => return Err(cursor.error()),
         };
     }
-    if cursor.take(&["granted", "by"]) {
-        role_name(cursor)?;
-    }
+    let granted_by = granted_by(cursor)?;
     cursor.take_any(&["cascade", "restrict"]);
     Ok(Command::Role(RoleCommand::Membership {
         grant,
         groups,
         members,
         admin,
+        granted_by,
         tag: if grant { "GRANT ROLE" } else { "REVOKE ROLE" },
     }))
 }

@@ -53,7 +53,6 @@ fn meters() -> Target {
         column(9, "raw", SqlType::Bytea),
     ];
     let table = Table {
-        indexes: Vec::new(),
         oid: SUPERTABLE,
         database_oid: 1,
         name: "meters".into(),
