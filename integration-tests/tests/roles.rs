@@ -71,11 +71,13 @@ const SETUP: &str = "
     CREATE TABLE plain (ts timestamptz PRIMARY KEY, v int);
     INSERT INTO plain VALUES ('2026-01-01', 1);
     CREATE TABLE sink (ts timestamptz PRIMARY KEY, v int);
-    CREATE VIEW seen AS SELECT ts, v, location FROM meters; CREATE VIEW seen_again AS SELECT max(v) AS v FROM seen;
+    CREATE VIEW seen WITH (security_invoker) AS SELECT ts, v, location FROM meters;
+    CREATE VIEW seen_again WITH (security_invoker) AS SELECT max(v) AS v FROM seen;
     CREATE ROLE owner SUPERUSER;
     CREATE ROLE reader; CREATE ROLE writer; CREATE ROLE editor; CREATE ROLE blind; CREATE ROLE of_one; CREATE ROLE of_plain;
     CREATE ROLE member IN ROLE reader; CREATE ROLE all_reader IN ROLE pg_read_all_data;
     CREATE ROLE all_writer IN ROLE pg_write_all_data; CREATE ROLE nobody;
+    GRANT SELECT ON seen, seen_again TO PUBLIC;
     GRANT SELECT ON meters TO reader; GRANT INSERT ON meters TO writer; GRANT SELECT, UPDATE, DELETE, TRUNCATE ON meters TO editor;
     GRANT UPDATE, DELETE ON TABLE meters TO blind; GRANT SELECT, INSERT ON d1 TO of_one;
     GRANT INSERT, SELECT, UPDATE, DELETE ON plain TO of_plain;

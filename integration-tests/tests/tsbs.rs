@@ -159,7 +159,12 @@ fn its_loader_fills_a_hypertable_and_its_queries_answer_as_postgresql() {
         write(&file, generate);
         let ours = answers(server.port(), &file);
         assert_eq!(ours.len(), 3, "{query}");
-        assert!(ours.iter().any(|rows| !rows.is_empty()), "{query} finds nothing");
+        // Which hosts are asked about is drawn anew; few of them are ever that busy.
+        let may_be_empty = query.starts_with("high-cpu-1");
+        assert!(
+            may_be_empty || ours.iter().any(|rows| !rows.is_empty()),
+            "{query} finds nothing"
+        );
         if let Some(postgres) = &postgres {
             assert_eq!(ours, answers(postgres.port(), &file), "{query}");
         }
