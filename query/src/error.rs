@@ -15,6 +15,10 @@ pub enum ErrorKind {
     AmbiguousColumn,
     /// 42725
     AmbiguousFunction,
+    /// 2202E: trim_array
+    ArrayElementError,
+    /// 2202E
+    ArraySubscriptError,
     BadCopyFileFormat,
     CannotCoerce,
     /// 21000
@@ -46,15 +50,24 @@ pub enum ErrorKind {
     InvalidBinaryRepresentation,
     /// 28000
     InvalidAuthorization,
+    /// 2201E
+    InvalidArgumentForLogarithm,
+    /// 2201F
+    InvalidArgumentForPowerFunction,
+    /// 2201G
+    InvalidArgumentForWidthBucketFunction,
     InvalidCatalogName,
     InvalidColumnReference,
     InvalidCursorName,
     InvalidDatetimeFormat,
+    /// 22025
+    InvalidEscapeSequence,
     /// 0LP01
     InvalidGrantOperation,
     InvalidName,
     InvalidParameterValue,
-    InvalidEscapeSequence,
+    /// 2201B
+    InvalidRegularExpression,
     InvalidSavepoint,
     InvalidSchemaName,
     InvalidSqlStatementName,
@@ -82,6 +95,8 @@ pub enum ErrorKind {
     SerializationFailure,
     StatementTooComplex,
     StringDataRightTruncation,
+    /// 22011
+    SubstringError,
     SyntaxError,
     TooManyColumns,
     TooManyConnections,

@@ -14,7 +14,7 @@ use taospg_catalog::{
 use taospg_storage::VnodeId;
 
 use crate::ddl::{Found, find};
-use crate::functions::FUNCTIONS;
+use crate::functions;
 use crate::ingest::keyed::is_serial_default;
 use crate::statement::{Show, TableName, TablesKind, show_span};
 use crate::{ErrorKind, QueryError, ResultField, RowSet, Session};
@@ -190,14 +190,9 @@ pub(crate) fn rows(session: &Session, show: &Show) -> Result<RowSet, QueryError>
         Show::Vnodes => vnodes(session, &mut rows)?,
         Show::Functions { like } => {
             let wanted = |name: &str| like.as_deref().is_none_or(|like| matches_like(name, like));
-            for entry in FUNCTIONS {
-                let name = (entry.make)().name().to_string();
-                if wanted(&name) {
-                    rows.push([
-                        Value::Owned(name),
-                        Value::Text(entry.description),
-                        Value::Text(entry.example),
-                    ]);
+            for (name, description, example) in functions::listed() {
+                if wanted(&name) && crate::system::is_function(&name) {
+                    rows.push([Value::Owned(name), Value::Text(description), Value::Text(example)]);
                 }
             }
         }

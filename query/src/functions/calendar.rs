@@ -33,12 +33,37 @@ pub fn session_zone(config: &ConfigOptions) -> Tz {
 
 /// A zone that a statement names.
 pub fn named_zone(name: &str) -> DfResult<Tz> {
-    time::zone(name).ok_or_else(|| {
+    time::zone(name).or_else(|| whole_hours(name)).ok_or_else(|| {
         errors::wrap(QueryError::new(
             ErrorKind::InvalidParameterValue,
             format!("time zone \"{name}\" not recognized"),
         ))
     })
+}
+
+/// `+03` is west of Greenwich, as POSIX has it, and `-7 hours`, an interval, too: what `Etc/GMT…` are called after.
+fn whole_hours(name: &str) -> Option<Tz> {
+    let (west, hours) = match name.strip_prefix(['+', '-']) {
+        Some(hours) if hours.bytes().all(|digit| digit.is_ascii_digit()) => {
+            (name.starts_with('+'), hours.parse().ok()?)
+        }
+        _ => {
+            let interval = crate::pg_type::parse_literal(crate::pg_type::oid::INTERVAL, name, Tz::UTC).ok()?;
+            let ScalarValue::IntervalMonthDayNano(Some(value)) = interval else {
+                return None;
+            };
+            const HOUR: i64 = 3_600_000_000_000;
+            let whole = value.months == 0 && value.days == 0 && value.nanoseconds % HOUR == 0;
+            let hours = value.nanoseconds / HOUR;
+            (hours < 0, u32::try_from(hours.unsigned_abs()).ok().filter(|_| whole)?)
+        }
+    };
+    let sign = if west { '+' } else { '-' };
+    match hours {
+        0 => Some(Tz::UTC),
+        1..=14 => format!("Etc/GMT{sign}{hours}").parse().ok(),
+        _ => None,
+    }
 }
 
 /// The numbers of a timestamp array, whatever its unit, without copying.

@@ -1,15 +1,15 @@
-//! `interval * number`, `interval / number`, `to_timestamp(seconds)`.
+//! `interval * number`, `interval / number`.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, PrimitiveArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::compute::binary;
 use arrow::datatypes::{DataType, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::common::{Result as DfResult, ScalarValue, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
 use crate::plan::errors;
-use crate::{ErrorKind, QueryError, pg_type};
+use crate::{ErrorKind, QueryError};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct IntervalScale {
@@ -79,47 +79,6 @@ impl ScalarUDFImpl for IntervalScale {
             |interval, factor| scale(interval, if self.divide { 1.0 / factor } else { factor }),
         )?;
         let result: ArrayRef = Arc::new(result);
-        match scalar {
-            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),
-            false => Ok(ColumnarValue::Array(result)),
-        }
-    }
-}
-
-/// `to_timestamp(seconds since 1970)`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct ToTimestamp {
-    signature: Signature,
-}
-
-impl ToTimestamp {
-    pub fn new() -> ToTimestamp {
-        ToTimestamp {
-            signature: Signature::exact(vec![DataType::Float64], Volatility::Immutable),
-        }
-    }
-}
-
-impl ScalarUDFImpl for ToTimestamp {
-    fn name(&self) -> &str {
-        "to_timestamp"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {
-        Ok(pg_type::timestamptz_type())
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let scalar = matches!(args.args[0], ColumnarValue::Scalar(_));
-        let seconds = args.args[0].to_array(args.number_rows)?;
-        let values: TimestampMicrosecondArray = seconds
-            .as_primitive::<Float64Type>()
-            .unary(|seconds| (seconds * 1e6).round() as i64);
-        let result: ArrayRef = Arc::new(values.with_timezone(pg_type::utc()));
         match scalar {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),
             false => Ok(ColumnarValue::Array(result)),

@@ -1,5 +1,6 @@
 //! SQL functions beside those of DataFusion, and in place of those that mean something else in PostgreSQL: one file for each family, one list.
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::execution::FunctionRegistry;
@@ -8,17 +9,28 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 mod any_equal;
 mod arithmetic;
+pub mod arrays;
+mod binary;
 pub mod calendar;
 mod digest;
 mod divide;
 pub mod first_last;
 mod interval;
+pub mod json;
+mod math;
 mod now;
+mod number_pattern;
 mod only_value;
+pub mod regular;
 mod round;
+pub mod sets;
+pub mod signature;
 mod sleep;
-mod text;
+pub mod strings;
+pub mod text;
 pub mod time_bucket;
+mod time_pattern;
+pub mod times;
 
 pub use any_equal::ANY_EQUAL;
 pub use arithmetic::Operation;
@@ -212,16 +224,6 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         example: "SELECT now() AT TIME ZONE 'Europe/Berlin'",
     },
     FunctionEntry {
-        make: || Callable::Scalar(text::ToChar::new().into()),
-        description: "a time in a pattern",
-        example: "SELECT to_char(now(), 'YYYY-MM-DD HH24:MI')",
-    },
-    FunctionEntry {
-        make: || Callable::Scalar(interval::ToTimestamp::new().into()),
-        description: "the instant so many seconds after 1970",
-        example: "SELECT to_timestamp(1490113800)",
-    },
-    FunctionEntry {
         make: || Callable::Scalar(Now::new("transaction_timestamp", Kind::Instant).into()),
         description: "when the transaction began",
         example: "SELECT transaction_timestamp()",
@@ -233,8 +235,78 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
     },
 ];
 
+/// Functions by their signatures, family by family; those that end in `_list` give what `sets.rs` makes rows of.
+pub const FAMILIES: &[&[signature::Entry]] = &[
+    arrays::FUNCTIONS,
+    arrays::LISTS,
+    binary::FUNCTIONS,
+    json::build::FUNCTIONS,
+    json::change::FUNCTIONS,
+    json::look::FUNCTIONS,
+    json::look::LISTS,
+    math::FUNCTIONS,
+    number_pattern::FUNCTIONS,
+    regular::FUNCTIONS,
+    regular::LISTS,
+    sets::LISTS,
+    strings::FUNCTIONS,
+    strings::LISTS,
+    time_pattern::FUNCTIONS,
+    times::FUNCTIONS,
+];
+
+/// The function by signature that has a name.
+pub fn by_signature(name: &str) -> Option<&'static signature::Entry> {
+    static NAMES: LazyLock<HashMap<&'static str, &'static signature::Entry>> = LazyLock::new(|| {
+        let all = FAMILIES.iter().flat_map(|family| family.iter());
+        all.map(|entry| (entry.name, entry)).collect()
+    });
+    NAMES.get(name).copied()
+}
+
+/// The function of a name that operators and syntax are planned as.
+pub fn named(name: &str) -> Option<Arc<ScalarUDF>> {
+    static MADE: LazyLock<HashMap<&'static str, Arc<ScalarUDF>>> = LazyLock::new(|| {
+        let all = FAMILIES.iter().flat_map(|family| family.iter());
+        all.map(|entry| (entry.name, Arc::new(signature::function(entry))))
+            .collect()
+    });
+    MADE.get(name).cloned()
+}
+
+/// Name, description and example of every function of ours, by name.
+pub fn listed() -> Vec<(String, &'static str, &'static str)> {
+    let own = FUNCTIONS
+        .iter()
+        .map(|entry| ((entry.make)().name().to_owned(), entry.description, entry.example));
+    let signed = FAMILIES.iter().flat_map(|family| family.iter());
+    let signed = signed.map(|entry| (entry.name.to_owned(), entry.description, entry.example));
+    let mut all: Vec<_> = own.chain(signed).collect();
+    all.sort();
+    all
+}
+
+/// Name, description and kind (f or a) of every function of ours.
+pub fn described() -> Vec<(String, &'static str, &'static str)> {
+    let own = FUNCTIONS.iter().map(|entry| {
+        let made = (entry.make)();
+        let kind = if matches!(made, Callable::Aggregate(_)) {
+            "a"
+        } else {
+            "f"
+        };
+        (made.name().to_owned(), entry.description, kind)
+    });
+    let signed = FAMILIES.iter().flat_map(|family| family.iter());
+    own.chain(signed.map(|entry| (entry.name.to_owned(), entry.description, "f")))
+        .collect()
+}
+
 /// Registers every function, in place of one of DataFusion's with the same name.
 pub fn register(state: &mut SessionState) {
+    for entry in FAMILIES.iter().flat_map(|family| family.iter()) {
+        register_scalar(state, Arc::new(signature::function(entry)));
+    }
     for entry in FUNCTIONS {
         match (entry.make)() {
             Callable::Scalar(function) => register_scalar(state, Arc::new(function)),
@@ -308,6 +380,19 @@ mod tests {
         assert!(names.is_sorted(), "{names:?}");
         for entry in FUNCTIONS {
             assert!(!entry.description.is_empty() && entry.example.starts_with("SELECT"));
+        }
+    }
+
+    #[test]
+    fn families_name_a_function_once_and_say_what_for() {
+        let mut seen: std::collections::HashSet<String> = FUNCTIONS
+            .iter()
+            .map(|entry| (entry.make)().name().to_string())
+            .collect();
+        for entry in FAMILIES.iter().flat_map(|family| family.iter()) {
+            assert!(seen.insert(entry.name.to_string()), "{} twice", entry.name);
+            assert!(!entry.description.is_empty() && entry.example.starts_with("SELECT"));
+            assert!(!entry.overloads.is_empty());
         }
     }
 }

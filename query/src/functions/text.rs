@@ -1,4 +1,4 @@
-//! Values as PostgreSQL writes them as text: casts to text, `to_char`; and `timezone`, between instants and wall clocks.
+//! Values as PostgreSQL writes them as text: casts to text; and `timezone`, between instants and wall clocks.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -9,12 +9,14 @@ use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
     TimeUnit,
 };
-use chrono::{DateTime, Datelike, NaiveDateTime, Offset, TimeZone, Timelike};
+use chrono::{Datelike, Offset, TimeZone, Timelike};
 use chrono_tz::Tz;
 use datafusion::common::{Result as DfResult, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
 use super::calendar::{self, civil, named_zone, session_zone, units_per_second};
+use crate::QueryError;
+use crate::plan::errors;
 
 /// `timezone(zone, time)`, the function behind AT TIME ZONE.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -123,6 +125,31 @@ impl ScalarUDFImpl for ToText {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),
             false => Ok(ColumnarValue::Array(result)),
         }
+    }
+}
+
+/// A value as a cast to text writes it.
+pub fn value_text(value: &ScalarValue, zone: Tz) -> Result<String, QueryError> {
+    let array = value.to_array().map_err(errors::translate)?;
+    let texts = as_text(&array, zone).map_err(errors::translate)?;
+    let texts = texts.as_string_view();
+    Ok(match texts.is_valid(0) {
+        true => texts.value(0).to_string(),
+        false => String::new(),
+    })
+}
+
+/// A value as it is shown: a boolean is one letter.
+pub fn scalar_text(value: &ScalarValue, zone: Tz) -> Result<String, QueryError> {
+    match value {
+        ScalarValue::Boolean(Some(value)) => Ok(if *value { "t" } else { "f" }.to_string()),
+        ScalarValue::Binary(Some(bytes))
+        | ScalarValue::BinaryView(Some(bytes))
+        | ScalarValue::LargeBinary(Some(bytes)) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            Ok(format!("\\x{digits}"))
+        }
+        other => value_text(other, zone),
     }
 }
 
@@ -344,181 +371,6 @@ fn write_timestamp(value: i64, per_second: i64, zone: Option<Tz>, out: &mut Stri
     }
 }
 
-/// `to_char(time, pattern)` with PostgreSQL's patterns.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct ToChar {
-    signature: Signature,
-}
-
-impl ToChar {
-    pub fn new() -> ToChar {
-        ToChar {
-            signature: Signature::user_defined(Volatility::Stable),
-        }
-    }
-}
-
-impl ScalarUDFImpl for ToChar {
-    fn name(&self) -> &str {
-        "to_char"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
-        let [time, _] = types else {
-            return plan_err!("No function matches 'to_char' with {} arguments", types.len());
-        };
-        let time = match time {
-            DataType::Timestamp(..) => time.clone(),
-            DataType::Date32 => DataType::Timestamp(TimeUnit::Microsecond, None),
-            other => return plan_err!("No function matches 'to_char' of {other}: it writes times"),
-        };
-        Ok(vec![time, DataType::Utf8])
-    }
-
-    fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {
-        Ok(DataType::Utf8View)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let Some(pattern) = calendar::constant_text("to_char", &args.args[1])? else {
-            return Ok(ColumnarValue::Scalar(ScalarValue::Utf8View(None)));
-        };
-        let scalar = matches!(args.args[0], ColumnarValue::Scalar(_));
-        let array = args.args[0].to_array(args.number_rows)?;
-        let DataType::Timestamp(unit, mark) = array.data_type() else {
-            return exec_err!("to_char of {} is not possible", array.data_type());
-        };
-        let zone = mark.as_ref().map_or(Tz::UTC, |_| session_zone(&args.config_options));
-        let numbers = calendar::numbers(&array)?;
-        let mut builder = StringViewBuilder::with_capacity(array.len());
-        let mut text = String::new();
-        for value in &numbers {
-            match value.and_then(|value| civil(value, units_per_second(*unit))) {
-                Some(utc) => {
-                    text.clear();
-                    pattern_text(&pattern, &utc, zone, &mut text);
-                    builder.append_value(&text);
-                }
-                None => builder.append_null(),
-            }
-        }
-        let result: ArrayRef = Arc::new(builder.finish());
-        match scalar {
-            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),
-            false => Ok(ColumnarValue::Array(result)),
-        }
-    }
-}
-
-/// Patterns, the longer of two with the same beginning first.
-const PATTERNS: &[&str] = &[
-    "HH24", "HH12", "YYYY", "IYYY", "MONTH", "Month", "month", "DDD", "DAY", "Day", "day", "MON", "Mon", "mon", "HH",
-    "MI", "MM", "MS", "SS", "US", "DD", "DY", "Dy", "dy", "YY", "IW", "WW", "AM", "PM", "am", "pm", "TZ", "tz", "OF",
-    "ID", "Q", "D",
-];
-
-fn pattern_text(pattern: &str, utc: &NaiveDateTime, zone: Tz, out: &mut String) {
-    let instant: DateTime<Tz> = zone.from_utc_datetime(utc);
-    let mut rest = pattern;
-    while let Some(first) = rest.chars().next() {
-        if let Some(quoted) = rest.strip_prefix('"') {
-            let end = quoted.find('"').unwrap_or(quoted.len());
-            out.push_str(&quoted[..end]);
-            rest = quoted.get(end + 1..).unwrap_or_default();
-            continue;
-        }
-        // FM: no padding.
-        let (bare, text) = match rest.strip_prefix("FM").or_else(|| rest.strip_prefix("fm")) {
-            Some(text) => (true, text),
-            None => (false, rest),
-        };
-        let upper = text.to_ascii_uppercase();
-        let found = PATTERNS.iter().find(|pattern| {
-            let letters = matches!(
-                pattern.to_ascii_uppercase().as_str(),
-                "MONTH" | "DAY" | "MON" | "DY" | "AM" | "PM" | "TZ"
-            );
-            if letters {
-                text.starts_with(**pattern)
-            } else {
-                upper.starts_with(**pattern)
-            }
-        });
-        match found {
-            Some(pattern) => {
-                field(pattern, &instant, bare, out);
-                rest = &text[pattern.len()..];
-            }
-            None => {
-                out.push(first);
-                rest = &rest[first.len_utf8()..];
-            }
-        }
-    }
-}
-
-fn field(pattern: &str, time: &DateTime<Tz>, bare: bool, out: &mut String) {
-    let mut number = |value: i64, width: usize| {
-        let _ = match bare {
-            true => write!(out, "{value}"),
-            false => write!(out, "{value:0width$}"),
-        };
-    };
-    let hour12 = i64::from(time.hour12().1);
-    match pattern {
-        "YYYY" => number(i64::from(time.year()), 4),
-        "IYYY" => number(i64::from(time.iso_week().year()), 4),
-        "YY" => number(i64::from(time.year().rem_euclid(100)), 2),
-        "MM" => number(i64::from(time.month()), 2),
-        "DD" => number(i64::from(time.day()), 2),
-        "DDD" => number(i64::from(time.ordinal()), 3),
-        "D" => number(i64::from(time.weekday().number_from_sunday()), 1),
-        "ID" => number(i64::from(time.weekday().number_from_monday()), 1),
-        "HH24" => number(i64::from(time.hour()), 2),
-        "HH12" | "HH" => number(hour12, 2),
-        "MI" => number(i64::from(time.minute()), 2),
-        "SS" => number(i64::from(time.second()), 2),
-        "MS" => number(i64::from(time.nanosecond() / 1_000_000), 3),
-        "US" => number(i64::from(time.nanosecond() / 1_000), 6),
-        "Q" => number(i64::from(time.month0() / 3 + 1), 1),
-        "IW" => number(i64::from(time.iso_week().week()), 2),
-        "WW" => number(i64::from(time.ordinal0() / 7 + 1), 2),
-        "AM" | "PM" => out.push_str(if time.hour() < 12 { "AM" } else { "PM" }),
-        "am" | "pm" => out.push_str(if time.hour() < 12 { "am" } else { "pm" }),
-        "TZ" => out.push_str(&time.format("%Z").to_string()),
-        "tz" => out.push_str(&time.format("%Z").to_string().to_lowercase()),
-        "OF" => {
-            let offset = time.offset().fix().local_minus_utc();
-            let sign = if offset < 0 { '-' } else { '+' };
-            let _ = write!(out, "{sign}{:02}", offset.abs() / 3_600);
-            if offset % 3_600 != 0 {
-                let _ = write!(out, ":{:02}", offset.abs() / 60 % 60);
-            }
-        }
-        name => {
-            let (full, width) = match name.to_ascii_uppercase().as_str() {
-                "MONTH" => (time.format("%B").to_string(), 9),
-                "DAY" => (time.format("%A").to_string(), 9),
-                "MON" => (time.format("%b").to_string(), 3),
-                _ => (time.format("%a").to_string(), 3),
-            };
-            let cased = match name {
-                name if name.chars().all(|c| c.is_ascii_uppercase()) => full.to_uppercase(),
-                name if name.chars().all(|c| c.is_ascii_lowercase()) => full.to_lowercase(),
-                _ => full,
-            };
-            let _ = match bare {
-                true => write!(out, "{cased}"),
-                false => write!(out, "{cased:width$}"),
-            };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -555,19 +407,5 @@ mod tests {
         assert_eq!(text(0, Some(Tz::UTC)), "1970-01-01 00:00:00+00");
         assert_eq!(text(1_500_000, Some(Tz::Asia__Kolkata)), "1970-01-01 05:30:01.5+05:30");
         assert_eq!(text(-1, None), "1969-12-31 23:59:59.999999");
-    }
-
-    #[test]
-    fn patterns() {
-        let time = NaiveDateTime::parse_from_str("2026-11-02 16:04:05.678901", "%Y-%m-%d %H:%M:%S%.f").unwrap();
-        let text = |pattern: &str| {
-            let mut out = String::new();
-            pattern_text(pattern, &time, Tz::UTC, &mut out);
-            out
-        };
-        assert_eq!(text("YYYY-MM-DD HH24:MI:SS.MS"), "2026-11-02 16:04:05.678");
-        assert_eq!(text("FMDD Mon YY, HH12 am"), "2 Nov 26, 04 pm");
-        assert_eq!(text("\"day\" DDD Day|"), "day 306 Monday   |");
-        assert_eq!(text("yyyy\"T\"q"), "2026T4");
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNano, TimeUnit};
+use arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNano, IntervalUnit, TimeUnit};
 use chrono::{Datelike, NaiveDate, Timelike};
 use chrono_tz::Tz;
 use datafusion::common::{Result as DfResult, ScalarValue, exec_err, plan_err};
@@ -145,7 +145,7 @@ pub fn constant_interval(value: &ScalarValue) -> DfResult<Option<IntervalMonthDa
             },
         },
         ScalarValue::Null => Ok(None),
-        other => match other.cast_to(&DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano))? {
+        other => match other.cast_to(&DataType::Interval(IntervalUnit::MonthDayNano))? {
             ScalarValue::IntervalMonthDayNano(interval) => Ok(interval),
             _ => Ok(None),
         },
@@ -401,6 +401,7 @@ impl ScalarUDFImpl for DateTrunc {
         let time = match time {
             DataType::Timestamp(..) => time.clone(),
             DataType::Date32 | DataType::Null | DataType::Utf8 | DataType::Utf8View => pg_type::timestamptz_type(),
+            DataType::Interval(_) | DataType::Duration(_) => DataType::Interval(IntervalUnit::MonthDayNano),
             other => return plan_err!("No function matches 'date_trunc' of {other}: the second argument is a time"),
         };
         let mut coerced = vec![DataType::Utf8, time];
@@ -410,13 +411,16 @@ impl ScalarUDFImpl for DateTrunc {
 
     fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
         match types.get(1) {
-            Some(time @ DataType::Timestamp(..)) => Ok(time.clone()),
+            Some(time @ (DataType::Timestamp(..) | DataType::Interval(_))) => Ok(time.clone()),
             _ => Ok(pg_type::timestamptz_type()),
         }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let data_type = args.args[1].data_type();
+        if let (DataType::Interval(_), Some(truncated)) = (&data_type, super::named("interval_trunc")) {
+            return truncated.invoke_with_args(args);
+        }
         let null = || Ok(ColumnarValue::Scalar(ScalarValue::try_from(&data_type)?));
         let Some(field) = calendar::constant_text("date_trunc", &args.args[0])? else {
             return null();
@@ -552,9 +556,7 @@ impl ScalarUDFImpl for DatePart {
             DataType::Timestamp(..) => time.clone(),
             DataType::Date32 => DataType::Timestamp(TimeUnit::Microsecond, None),
             DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
-            DataType::Interval(_) | DataType::Duration(_) => {
-                DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano)
-            }
+            DataType::Interval(_) | DataType::Duration(_) => DataType::Interval(IntervalUnit::MonthDayNano),
             DataType::Null | DataType::Utf8 | DataType::Utf8View => pg_type::timestamptz_type(),
             other => return plan_err!("No function matches 'date_part' of {other}: the second argument is a time"),
         };

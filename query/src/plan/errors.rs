@@ -4,6 +4,7 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 
 use super::names::{is_renamed, shown};
+use crate::functions::signature;
 use crate::{ErrorKind, QueryError};
 
 /// What a failed plan or execution means to the client.
@@ -216,7 +217,7 @@ fn schema(error: &SchemaError) -> QueryError {
 }
 
 fn unsupported(problem: &str) -> QueryError {
-    if problem.contains("OuterReferenceColumn") {
+    if problem.contains("OuterReferenceColumn") || problem.contains("ScalarSubquery(") {
         let message = "this subquery cannot refer to the query around it";
         return QueryError::new(ErrorKind::FeatureNotSupported, message)
             .with_hint("write it as a join, a window function or DISTINCT ON");
@@ -232,6 +233,12 @@ fn unsupported(problem: &str) -> QueryError {
 
 fn planning(problem: &str) -> QueryError {
     let line = first_line(problem);
+    if let Some(error) = no_such_function(&line) {
+        return error;
+    }
+    if line.eq_ignore_ascii_case("step cannot be zero") {
+        return QueryError::new(ErrorKind::InvalidParameterValue, "step size cannot equal zero");
+    }
     if line.starts_with("Invalid function") {
         let name = quoted(&line, '\'').unwrap_or_default();
         return QueryError::new(ErrorKind::UndefinedFunction, format!("function {name} does not exist"))
@@ -291,8 +298,19 @@ fn operator(line: &str) -> QueryError {
     .with_hint("no operator matches the given argument types; you might need to add explicit type casts")
 }
 
+/// The refusal of one of our functions, which has become a text on its way.
+fn no_such_function(line: &str) -> Option<QueryError> {
+    let (_, own) = line.split_once("External error: function ")?;
+    let (call, _) = own.split_once(" does not exist")?;
+    let message = format!("function {call} does not exist");
+    Some(QueryError::new(ErrorKind::UndefinedFunction, message).with_hint(signature::NO_SUCH_FUNCTION))
+}
+
 fn execution(problem: &str) -> QueryError {
     let line = first_line(problem);
+    if let Some(error) = no_such_function(&line) {
+        return error;
+    }
     let lower_line = line.to_ascii_lowercase();
     if lower_line.contains("divide by zero") || lower_line.contains("division by zero") {
         return QueryError::new(ErrorKind::DivisionByZero, "division by zero");

@@ -22,11 +22,14 @@ use crate::{Parameter, QueryError, ResultField, RowSet, Session};
 
 mod aggregate;
 mod change;
+mod collected;
+mod comparisons;
 mod constant;
 pub mod context;
 pub mod errors;
 mod explain;
 pub mod filter;
+mod inline_lateral;
 mod lateral;
 mod literals;
 mod matching_tables;
@@ -41,7 +44,9 @@ mod prepare;
 mod resolve;
 mod returning;
 mod rewrite;
+mod rows;
 mod scan;
+pub mod sets;
 mod sort;
 mod sums;
 mod table;
@@ -56,7 +61,7 @@ pub use planner::Planner;
 use prepare::Kept;
 pub use prepare::prepare_view;
 pub use returning::Returning;
-pub use rewrite::mentioned;
+pub use rewrite::{call_all as call_of, mentioned};
 
 /// A query that has been looked up and typed; it can be executed many times.
 #[derive(Clone)]

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Function, Ident, SelectItem, SetExpr, TrimWhereField, TypedString, Value,
+    AccessExpr, BinaryOperator, Expr, Function, Ident, SelectItem, SetExpr, TrimWhereField, TypedString, Value,
 };
 
 use super::types;
@@ -90,7 +90,12 @@ fn name_of(expr: &Expr) -> (String, Strength) {
         Expr::Ceil { .. } => sure("ceil"),
         Expr::Floor { .. } => sure("floor"),
         Expr::Position { .. } => sure("position"),
+        Expr::Substring { shorthand: true, .. } => sure("substr"),
         Expr::Substring { .. } => sure("substring"),
+        Expr::BinaryOp {
+            op: BinaryOperator::Overlaps,
+            ..
+        } => sure("overlaps"),
         Expr::Overlay { .. } => sure("overlay"),
         Expr::Trim { trim_where, .. } => sure(match trim_where {
             Some(TrimWhereField::Leading) => "ltrim",
@@ -117,7 +122,13 @@ const UNNAMED: &str = "?column?";
 
 fn function_name(function: &Function) -> String {
     match function.name.0.last().and_then(|part| part.as_ident()) {
-        Some(ident) => folded(ident),
+        Some(ident) => match folded(ident).as_str() {
+            // What ARRAY(SELECT …) and x IN (SELECT …) have become.
+            "array_transform" => "array".to_string(),
+            "coalesce" if function.to_string().ends_with(" no_texts())") => "array".to_string(),
+            "any_equal" | "quantified" => UNNAMED.to_string(),
+            own => own.to_string(),
+        },
         None => UNNAMED.to_string(),
     }
 }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, cast, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, Operator, ScalarUDF, cast, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::{errors, numbers};
 use crate::functions::{self, Operation};
 use crate::pg_type::{self, oid};
+use crate::{ErrorKind, QueryError};
 
 /// DataFusion's hook for operators.
 #[derive(Debug)]
@@ -51,6 +52,39 @@ impl ExprPlanner for PgOperators {
                     right: interval,
                 }));
             }
+        }
+        if op == BinaryOperator::PGStartsWith {
+            let call = ScalarFunction::new_udf(starts_with(), vec![left, right]);
+            return Ok(PlannerResult::Planned(Expr::ScalarFunction(call)));
+        }
+        let right = match expression(&op, &right)? {
+            Some(translated) => translated,
+            None => right,
+        };
+        let (left, right) = dates(&op, left, right, schema);
+        if is_interval(&left, schema) && is_interval(&right, schema) && is_comparison(&op) {
+            // A month is 30 days and a day 24 hours to a comparison.
+            let order = |expr: Expr| match functions::named("interval_order") {
+                Some(function) => Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr])),
+                None => expr,
+            };
+            return Ok(PlannerResult::Original(RawBinaryExpr {
+                op,
+                left: order(left),
+                right: order(right),
+            }));
+        }
+        if op == BinaryOperator::Minus && is_date(&left, schema) && is_date(&right, schema) {
+            let days = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Minus, Box::new(right)));
+            return Ok(PlannerResult::Planned(cast(days, DataType::Int32)));
+        }
+        if let Some(name) = function_of(&op, &left, &right, schema)? {
+            let args = match name {
+                Planned::Straight(name) => (name, vec![left, right], false),
+                Planned::Swapped(name) => (name, vec![right, left], false),
+                Planned::Negated(name) => (name, vec![left, right], true),
+            };
+            return planned(args.0, args.1, args.2);
         }
         use BinaryOperator::{Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Modulo, Multiply, NotEq, Plus};
         let comparison = matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq);
@@ -110,6 +144,130 @@ impl ExprPlanner for PgOperators {
         Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(
             function, args,
         ))))
+    }
+}
+
+fn starts_with() -> Arc<ScalarUDF> {
+    datafusion::functions::string::starts_with()
+}
+
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
+fn is_date(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(expr.get_type(schema), Ok(DataType::Date32))
+}
+
+fn is_interval(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(expr.get_type(schema), Ok(DataType::Interval(_)))
+}
+
+/// A date and an interval make a timestamp.
+fn dates(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> (Expr, Expr) {
+    let midnight = |expr: Expr| cast(expr, DataType::Timestamp(TimeUnit::Microsecond, None));
+    let (plus, minus) = (*op == BinaryOperator::Plus, *op == BinaryOperator::Minus);
+    if (plus || minus) && is_date(&left, schema) && is_interval(&right, schema) {
+        return (midnight(left), right);
+    }
+    if plus && is_interval(&left, schema) && is_date(&right, schema) {
+        return (left, midnight(right));
+    }
+    (left, right)
+}
+
+/// A literal pattern of `~` and its like in the engine's spelling, refused where it is none.
+fn expression(op: &BinaryOperator, right: &Expr) -> DfResult<Option<Expr>> {
+    use BinaryOperator::{PGRegexIMatch, PGRegexMatch, PGRegexNotIMatch, PGRegexNotMatch};
+    let (true, Expr::Literal(ScalarValue::Utf8(Some(pattern)) | ScalarValue::Utf8View(Some(pattern)), metadata)) = (
+        matches!(op, PGRegexMatch | PGRegexIMatch | PGRegexNotMatch | PGRegexNotIMatch),
+        right,
+    ) else {
+        return Ok(None);
+    };
+    let translated = functions::regular::expression(pattern).map_err(errors::wrap)?;
+    Ok(Some(Expr::Literal(
+        ScalarValue::Utf8(Some(translated)),
+        metadata.clone(),
+    )))
+}
+
+/// How an operator is a function.
+enum Planned {
+    Straight(&'static str),
+    Swapped(&'static str),
+    Negated(&'static str),
+}
+
+fn planned(name: &str, args: Vec<Expr>, negated: bool) -> DfResult<PlannerResult<RawBinaryExpr>> {
+    let Some(function) = functions::named(name) else {
+        let message = format!("function {name} does not exist");
+        return Err(errors::wrap(QueryError::new(ErrorKind::UndefinedFunction, message)));
+    };
+    let call = Expr::ScalarFunction(ScalarFunction::new_udf(function, args));
+    Ok(PlannerResult::Planned(if negated {
+        Expr::Not(Box::new(call))
+    } else {
+        call
+    }))
+}
+
+/// The function of ours behind an operator on these types.
+fn function_of(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSchema) -> DfResult<Option<Planned>> {
+    use BinaryOperator as Op;
+    use Planned::{Negated, Straight, Swapped};
+    let oid = |expr: &Expr| expr.to_field(schema).map_or(0, |(_, field)| pg_type::field_oid(&field));
+    let literal = |expr: &Expr| matches!(expr, Expr::Literal(..));
+    let is_json = |expr: &Expr| matches!(oid(expr), pg_type::oid::JSON | pg_type::oid::JSONB);
+    let is_array = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::List(_)));
+    let is_null = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Null));
+    let is_time = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Timestamp(..)));
+    let json = is_json(left) || is_json(right);
+    let arrays = is_array(left) || is_array(right);
+    Ok(Some(match op {
+        Op::Arrow => Straight("json_get"),
+        Op::LongArrow => Straight("json_get_text"),
+        Op::HashArrow => Straight("json_get_path"),
+        Op::HashLongArrow => Straight("json_get_path_text"),
+        Op::HashMinus => Straight("jsonb_delete_path"),
+        Op::Question => Straight("jsonb_exists"),
+        Op::QuestionAnd => Straight("jsonb_exists_all"),
+        Op::QuestionPipe => Straight("jsonb_exists_any"),
+        Op::AtArrow if json => Straight("jsonb_contains"),
+        Op::ArrowAt if json => Swapped("jsonb_contains"),
+        Op::AtArrow if arrays => Straight("arraycontains"),
+        Op::ArrowAt if arrays => Swapped("arraycontains"),
+        Op::PGOverlap if arrays => Straight("arrayoverlap"),
+        Op::StringConcat if is_json(left) && (is_json(right) || literal(right)) => Straight("jsonb_concat"),
+        Op::StringConcat if is_json(right) && literal(left) => Straight("jsonb_concat"),
+        Op::Minus if is_json(left) => Straight("jsonb_delete"),
+        Op::Eq if json && oid(left) != pg_type::oid::JSON => Straight("jsonb_eq"),
+        Op::NotEq if json && oid(left) != pg_type::oid::JSON => Negated("jsonb_eq"),
+        Op::StringConcat if is_array(left) && (is_null(right) || literal(right)) && !is_array(right) => {
+            let text = matches!(right.get_type(schema), Ok(other) if other.is_string());
+            match is_null(right) || text && literal(right) && array_text(right) {
+                true => Straight("array_cat"),
+                false => return Ok(None),
+            }
+        }
+        Op::Minus if is_time(left) && is_time(right) => Straight("timestamp_diff"),
+        Op::PGExp => Straight("power"),
+        Op::PGRegexMatch if !literal(right) => Straight("textregexeq"),
+        Op::PGRegexIMatch if !literal(right) => Straight("texticregexeq"),
+        Op::PGRegexNotMatch if !literal(right) => Negated("textregexeq"),
+        Op::PGRegexNotIMatch if !literal(right) => Negated("texticregexeq"),
+        _ => return Ok(None),
+    }))
+}
+
+/// Whether a quoted literal is written as an array.
+fn array_text(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
+            text.trim().starts_with('{')
+        }
+        _ => false,
     }
 }
 

@@ -251,6 +251,7 @@ fn logical(names: &Names<'_>, statement: ast::Statement, oids: &[u32]) -> Result
     let mut context = PlannerContext::new().with_prepare_param_data_types(parameters::fields(oids));
     planner
         .sql_statement_to_plan_with_context(statement, &mut context)
+        .and_then(super::inline_lateral::rewrite)
         .map_err(errors::translate)
 }
 

@@ -22,6 +22,7 @@ use taospg_catalog::{ChildRef, Database, Relation, Table};
 use super::errors;
 use super::table::SeriesTable;
 use super::types::PgTypes;
+use crate::functions::signature::Unknown;
 use crate::system::{self, SessionFunctions, SessionInfo, Wanted};
 use crate::{ErrorKind, QueryError, Session};
 
@@ -294,7 +295,18 @@ impl ContextProvider for Names<'_> {
             return Some(self.pg_notify.clone());
         }
         let function = self.session_functions.get(name);
-        function.or_else(|| self.state.scalar_functions().get(name).cloned())
+        let function = function.or_else(|| self.state.scalar_functions().get(name).cloned());
+        let other = || {
+            // `unnest` is part of the language, `map` of the planner.
+            matches!(name, "unnest" | "unnest_outer" | "map" | "grouping")
+                || self.state.aggregate_functions().contains_key(name)
+                || self.state.window_functions().contains_key(name)
+                || self.state.higher_order_functions().contains_key(name)
+        };
+        match function {
+            None if !other() => Some(Arc::new(Unknown::new(name).into())),
+            found => found,
+        }
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

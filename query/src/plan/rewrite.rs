@@ -14,9 +14,9 @@ use datafusion::sql::sqlparser::ast::{
 use super::names::{folded, name_items};
 use super::resolve::{Named, Relations};
 use super::table::{self, TBNAME};
-use super::{lateral, numbers};
+use super::{collected, comparisons, lateral, numbers, rows, sets};
 use crate::system::{self, TABLE_OID};
-use crate::{ErrorKind, QueryError};
+use crate::{ErrorKind, QueryError, functions};
 
 /// Every identifier in the statement's expressions, folded: what decides which pseudo-columns its tables have.
 pub fn mentioned(statement: &ast::Statement) -> HashSet<String> {
@@ -140,6 +140,18 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        for (place, from) in select.from.iter_mut().enumerate() {
+            match (place, &mut from.relation) {
+                // Nothing stands beside the first factor: what it names is of a query around this one.
+                (0, TableFactor::Derived { lateral, .. }) => *lateral = false,
+                (0, _) => {}
+                (_, factor) => sets::unnest_of_columns(factor),
+            }
+            from.joins
+                .iter_mut()
+                .for_each(|join| sets::unnest_of_columns(&mut join.relation));
+        }
+        sets::name_values(select);
         self.scopes.push(self.time_column(select));
         ControlFlow::Continue(())
     }
@@ -201,11 +213,36 @@ impl VisitorMut for Rewriter<'_> {
                 Ok(Some(other)) => *expr = other,
                 Err(error) => return ControlFlow::Break(Box::new(error)),
             },
+            // Read as the type reads it, not as DataFusion's own intervals.
+            Expr::Interval(ast::Interval {
+                value,
+                leading_field: None,
+                leading_precision: None,
+                ..
+            }) if matches!(value.as_ref(), Expr::Value(_)) => {
+                let interval = DataType::Interval {
+                    fields: None,
+                    precision: None,
+                };
+                *expr = cast_to(value.as_ref().clone(), interval);
+            }
             Expr::AtTimeZone { timestamp, time_zone } => {
                 let args = [time_zone.as_ref().clone(), timestamp.as_ref().clone()];
                 *expr = call("timezone", args);
             }
             Expr::Collate { expr: inner, .. } => *expr = Expr::Nested(inner.clone()),
+            Expr::Substring { .. } | Expr::Overlay { .. } | Expr::Position { .. } => comparisons::keyword_call(expr),
+            Expr::UnaryOp { .. } => comparisons::unary(expr),
+            Expr::InSubquery { .. } => rows::in_subquery(expr),
+            Expr::CompoundFieldAccess { .. } => comparisons::subscript(expr),
+            Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => comparisons::pattern(expr),
+            Expr::BinaryOp { left, op, right } => {
+                if let Some(compared) = rows::compared(left, op, right) {
+                    *expr = compared;
+                }
+            }
+            Expr::IsNull(inner) | Expr::IsNotNull(inner) if rows::fields(inner).is_some() => rows::null_test(expr),
+            Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => rows::distinct(expr),
             Expr::AnyOp {
                 left,
                 compare_op: BinaryOperator::Eq,
@@ -225,6 +262,7 @@ impl VisitorMut for Rewriter<'_> {
                     expr: Box::new(equal),
                 };
             }
+            Expr::AnyOp { .. } | Expr::AllOp { .. } => comparisons::quantified(expr),
             // schema.table.column
             Expr::CompoundIdentifier(idents) if idents.len() == 3 => {
                 idents.remove(0);
@@ -285,6 +323,37 @@ impl Rewriter<'_> {
         };
         name_items(&mut select.projection, &starred, outermost);
         select.projection.iter_mut().for_each(counted);
+        self.whole_rows(select);
+    }
+
+    /// `row_to_json(t)` and its like, of a table or a subquery in FROM whose columns are known.
+    fn whole_rows(&self, select: &mut Select) {
+        let factors = select
+            .from
+            .iter()
+            .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
+        let rows: Vec<(String, Vec<String>)> = factors
+            .filter_map(|factor| {
+                let columns = match self.named(factor) {
+                    Some(named) => named
+                        .table
+                        .declared()
+                        .iter()
+                        .map(|column| column.name.clone())
+                        .collect(),
+                    None => rows::columns(factor)?,
+                };
+                Some((alias_of(factor)?, columns))
+            })
+            .collect();
+        if rows.is_empty() {
+            return;
+        }
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                rows::as_json(expr, &rows);
+            }
+        }
     }
 
     /// Lets `*` leave out pseudo-columns; returns the names that it brings in, as far as they are known.
@@ -429,11 +498,54 @@ impl Rewriter<'_> {
         };
         let name = folded(ident);
         let start = ident.span.start;
-        numbers::arguments(&name, function);
+        if name == "localtime" && matches!(function.args, FunctionArguments::None) {
+            let time = DataType::Time(None, ast::TimezoneInfo::None);
+            return Ok(Some(cast_to(call("localtimestamp", []), time)));
+        }
+        // The refusal of a function that there is not names the types of what was written.
+        let typed = functions::by_signature(&name).is_some() || !system::is_function(&name);
+        if !typed {
+            numbers::arguments(&name, function);
+        }
+        if let Some(rows) = sets::in_expression(&name, function).map_err(|error| error.with_location(start))? {
+            return Ok(Some(rows));
+        }
+        if let Some(other) = collected::aggregate(&name, function) {
+            return Ok(Some(other));
+        }
+        comparisons::named_arguments(&name, function);
         let FunctionArguments::List(list) = &mut function.args else {
             return Ok(None);
         };
+        if typed || NARROWED.contains(&name.as_str()) {
+            for arg in &mut list.args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg {
+                    narrow_literal(expr);
+                }
+            }
+        }
         match name.as_str() {
+            "age" if list.args.len() == 1 => {
+                let today = cast_to(
+                    call("current_date", []),
+                    DataType::Timestamp(None, ast::TimezoneInfo::None),
+                );
+                list.args.insert(0, FunctionArg::Unnamed(FunctionArgExpr::Expr(today)));
+            }
+            "ceiling" => function.name = ObjectName::from(vec![Ident::new("ceil")]),
+            "every" => function.name = ObjectName::from(vec![Ident::new("bool_and")]),
+            "variance" => function.name = ObjectName::from(vec![Ident::new("var_samp")]),
+            "pg_sleep_for" if list.args.len() == 1 => {
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(wait)) = &list.args[0] {
+                    let interval = DataType::Interval {
+                        fields: None,
+                        precision: None,
+                    };
+                    let epoch = Expr::Value(Value::SingleQuotedString("epoch".into()).into());
+                    let seconds = call("date_part", [epoch, cast_to(wait.clone(), interval)]);
+                    return Ok(Some(call("pg_sleep", [seconds])));
+                }
+            }
             "first" | "last" | "last_row" if list.args.len() == 1 && function.over.is_none() => {
                 let Some(Some(time)) = self.scopes.last() else {
                     let message = format!("{name}(value) needs a table with a time column in FROM");
@@ -462,7 +574,7 @@ impl Rewriter<'_> {
                     right: named("min"),
                 }))));
             }
-            "coalesce" | "greatest" | "least" => {
+            "coalesce" | "greatest" | "least" | "nullif" => {
                 for arg in &mut list.args {
                     if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg {
                         narrow_literal(expr);
@@ -563,8 +675,18 @@ fn is_integer(expr: &Expr) -> bool {
     }
 }
 
+fn cast_to(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast {
+        kind: ast::CastKind::DoubleColon,
+        expr: Box::new(expr),
+        data_type,
+        array: false,
+        format: None,
+    }
+}
+
 /// An integer literal that fits becomes an `integer`, as PostgreSQL reads it.
-fn narrow_literal(expr: &mut Expr) {
+pub fn narrow_literal(expr: &mut Expr) {
     if is_integer(expr) {
         *expr = Expr::Cast {
             kind: ast::CastKind::DoubleColon,
@@ -628,8 +750,28 @@ fn number(digits: &str) -> Expr {
     Expr::Value(Value::Number(digits.into(), false).into())
 }
 
+/// Functions of DataFusion whose results have the type of an argument.
+const NARROWED: &[&str] = &[
+    "abs",
+    "any_value",
+    "array_agg",
+    "first_value",
+    "lag",
+    "last_value",
+    "lead",
+    "max",
+    "min",
+    "nth_value",
+    "pg_typeof",
+];
+
 /// A call of one of our functions.
 pub fn call<const N: usize>(name: &str, args: [Expr; N]) -> Expr {
+    call_all(name, args.into())
+}
+
+/// A call of one of our functions with any number of arguments.
+pub fn call_all(name: &str, args: Vec<Expr>) -> Expr {
     let arg = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),

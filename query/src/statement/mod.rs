@@ -14,7 +14,6 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{self, Spanned};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
@@ -27,6 +26,7 @@ mod create;
 mod cursor;
 mod database;
 mod declare;
+mod dialect;
 mod hypertable;
 mod index;
 pub(crate) mod lexer;
@@ -48,6 +48,7 @@ pub(crate) use cursor::SourceExpr;
 pub(crate) use cursor::syntax_error;
 pub(crate) use database::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
 pub(crate) use declare::{Declare, Direction};
+use dialect::PgDialect;
 pub(crate) use hypertable::HypertableCall;
 pub(crate) use index::CreateIndex;
 use lexer::{TokenKind, skip_space, statement_end, token_at};
@@ -433,7 +434,7 @@ fn parse_own(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
 /// Parses with sqlparser; its errors in our words.
 pub(crate) fn parse_with_sqlparser(text: &str) -> Result<ast::Statement, QueryError> {
     let parse = || {
-        let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text)?;
+        let mut parser = Parser::new(&PgDialect).try_with_sql(text)?;
         let statement = parser.parse_statement()?;
         parser.expect_token(&Token::EOF)?;
         Ok(statement)

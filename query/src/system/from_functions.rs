@@ -19,6 +19,9 @@ use super::{derived, procedures, tables};
 
 /// Rewrites a factor in place.
 pub(super) fn rewrite(factor: &mut TableFactor) {
+    if crate::plan::sets::in_from(factor) {
+        return;
+    }
     read_unnest(factor);
     match factor {
         TableFactor::UNNEST {

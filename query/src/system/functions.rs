@@ -5,7 +5,6 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::Array;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
@@ -14,6 +13,7 @@ use datafusion::logical_expr::{
 
 use super::cell::{self, Cell, Kind};
 use super::{procedures, types};
+pub(super) use crate::functions::strings::quote_identifier;
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
 
@@ -175,21 +175,6 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
             Some(written) => Ok(size_bytes(&written).map_err(errors::wrap)?.into()),
             None => Ok(Cell::Null),
         }),
-        SystemFunction::udf("quote_ident", &[1], Kind::Text, |values| {
-            Ok(or_null(text(values, 0).map(|name| quote_identifier(&name))))
-        }),
-        SystemFunction::udf("quote_literal", &[1], Kind::Text, |values| {
-            Ok(or_null(
-                text(values, 0).map(|text| format!("'{}'", text.replace('\'', "''"))),
-            ))
-        }),
-        SystemFunction::udf("quote_nullable", &[1], Kind::Text, |values| {
-            Ok(match text(values, 0) {
-                Some(text) => format!("'{}'", text.replace('\'', "''")),
-                None => "NULL".to_owned(),
-            }
-            .into())
-        }),
         SystemFunction::udf("parse_ident", &[1, 2], Kind::TextArray, |values| {
             match text(values, 0) {
                 Some(written) => Ok(Cell::Texts(parse_identifier(&written).map_err(errors::wrap)?)),
@@ -239,18 +224,6 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
             Ok(or_null(oid(values, 0).map(|oid| {
                 super::tables::by_oid(oid).is_none_or(|table| table.schema == "pg_catalog")
             })))
-        }),
-        SystemFunction::udf("format", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], Kind::Text, |values| {
-            let Some(pattern) = text(values, 0) else {
-                return Ok(Cell::Null);
-            };
-            Ok(format(&pattern, values).map_err(errors::wrap)?.into())
-        }),
-        SystemFunction::udf("array_lower", &[2], Kind::Int4, |values| {
-            Ok(or_null(array_items(values).map(|_| 1_i64)))
-        }),
-        SystemFunction::udf("array_upper", &[2], Kind::Int4, |values| {
-            Ok(or_null(array_items(values).map(|items| items as i64)))
         }),
         SystemFunction::udf("getdatabaseencoding", &[0], Kind::Name, |_| Ok("UTF8".into())),
         SystemFunction::udf("pg_tablespace_location", &[1], Kind::Text, |_| Ok("".into())),
@@ -349,73 +322,6 @@ fn size_pretty(bytes: i64) -> String {
         value = (value + 512) / 1024;
     }
     format!("{value} TB")
-}
-
-pub(super) fn quote_identifier(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-}
-
-/// How many items the first argument, an array, has; `None` for an empty one and for dimensions other than the first.
-fn array_items(values: &[ScalarValue]) -> Option<usize> {
-    let items = match values.first()? {
-        ScalarValue::List(list) if !list.is_null(0) => list.value_length(0) as usize,
-        _ => return None,
-    };
-    (items > 0 && number(values, 1) == Some(1)).then_some(items)
-}
-
-/// `format('%I = %L', …)`: %s, %I, %L and %%, each with the next argument or that of `n$`. Argument 0 is the pattern.
-fn format(pattern: &str, values: &[ScalarValue]) -> Result<String, QueryError> {
-    let problem = |message: &str| QueryError::new(ErrorKind::InvalidParameterValue, message);
-    let mut out = String::with_capacity(pattern.len());
-    let mut characters = pattern.chars().peekable();
-    let mut next = 1;
-    while let Some(character) = characters.next() {
-        if character != '%' {
-            out.push(character);
-            continue;
-        }
-        let mut digits = String::new();
-        while let Some(digit) = characters.next_if(char::is_ascii_digit) {
-            digits.push(digit);
-        }
-        let position = match (digits.parse::<usize>(), characters.next_if_eq(&'$')) {
-            (Ok(position), Some(_)) => position,
-            (Err(_), None) => next,
-            _ => return Err(problem("field widths of format() are not supported")),
-        };
-        let kind = characters
-            .next()
-            .ok_or_else(|| problem("unterminated format() type specifier"))?;
-        if kind == '%' {
-            out.push('%');
-            continue;
-        }
-        if position == 0 || position >= values.len() {
-            return Err(problem("too few arguments for format()"));
-        }
-        next = position + 1;
-        match (kind, text(values, position)) {
-            ('s', value) => out.push_str(&value.unwrap_or_default()),
-            ('I', Some(value)) => out.push_str(&quote_identifier(&value)),
-            ('I', None) => {
-                let message = "null values cannot be formatted as an SQL identifier";
-                return Err(QueryError::new(ErrorKind::NullValueNotAllowed, message));
-            }
-            ('L', Some(value)) => out.push_str(&format!("'{}'", value.replace('\'', "''"))),
-            ('L', None) => out.push_str("NULL"),
-            (other, _) => return Err(problem(&format!("unrecognized format() type specifier \"{other}\""))),
-        }
-    }
-    Ok(out)
 }
 
 /// `10 MB` in bytes.

@@ -3,7 +3,7 @@
 //! It becomes `CASE WHEN (SELECT array_agg(v) FROM (…) AS q(v)) IS NULL THEN false ELSE x = ANY (the same array) END`: of no rows the array is
 //! NULL.
 
-use datafusion::sql::sqlparser::ast::{Expr, OrderByKind, Query, SelectItem, SetExpr, Statement};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, OrderByKind, Query, SelectItem, SetExpr, Statement};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -52,6 +52,25 @@ fn value(expr: &mut Expr) {
                 *expr = Expr::Nested(Box::new(parsed));
             }
         }
+        Expr::AnyOp {
+            left,
+            compare_op,
+            right,
+            ..
+        } => {
+            if let Some(compared) = quantified("ANY", left, compare_op, right) {
+                *expr = compared;
+            }
+        }
+        Expr::AllOp {
+            left,
+            compare_op,
+            right,
+        } => {
+            if let Some(compared) = quantified("ALL", left, compare_op, right) {
+                *expr = compared;
+            }
+        }
         Expr::Case {
             operand,
             conditions,
@@ -80,6 +99,25 @@ fn value(expr: &mut Expr) {
         | Expr::IsNotFalse(inner) => value(inner),
         _ => {}
     }
+}
+
+/// `x op ANY (SELECT …)` as a value; of no rows ANY is false and ALL is true.
+fn quantified(word: &str, left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
+    let Expr::Subquery(subquery) = right else {
+        return None;
+    };
+    let array = format!("(SELECT array_agg(v) FROM ({subquery}) AS q(v))");
+    let empty = word == "ALL";
+    let sql =
+        format!("SELECT CASE WHEN {array} IS NULL THEN {empty} ELSE quantified('{word}', '{op}', {left}, {array}) END");
+    Some(Expr::Nested(Box::new(parsed(&sql)?)))
+}
+
+/// The rows of a query as an array; an empty one where there are none.
+pub(super) fn array_of(query: &Query) -> Option<Expr> {
+    parsed(&format!(
+        "SELECT coalesce((SELECT array_agg(v) FROM ({query}) AS q(v)), no_texts())"
+    ))
 }
 
 /// The one expression of a SELECT. Our own text always parses; were it not so, the statement stays as it is.

@@ -111,6 +111,11 @@ pub fn functions() -> Vec<ScalarUDF> {
     functions::plain()
 }
 
+/// Whether pg_proc lists a function of this name.
+pub fn is_function(name: &str) -> bool {
+    !procedures::named(name).is_empty()
+}
+
 pub use session_functions::SessionFunctions;
 pub use snapshot::Mentioned;
 

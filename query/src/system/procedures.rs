@@ -58,6 +58,7 @@ const OWN_SIGNATURES: &[(&str, u32, &[u32])] = &[
 /// Functions of ours that are operators or keywords in SQL and have no name there.
 const NAMELESS: &[&str] = &[
     "any_equal",
+    "array_element_at",
     "array_expanded",
     "array_numbers",
     "array_out",
@@ -66,13 +67,47 @@ const NAMELESS: &[&str] = &[
     "current_timestamp",
     "integer_add",
     "integer_multiply",
+    "ilike_escape_match",
     "integer_subtract",
     "interval_div",
+    "interval_order",
+    "interval_trunc",
+    "json_get",
+    "json_get_path",
+    "json_get_path_text",
+    "json_get_text",
+    "json_of_array",
+    "json_of_pairs",
+    "json_row",
+    "jsonb_of_array",
+    "jsonb_of_pairs",
+    "like_escape_match",
     "localtimestamp",
     "first_known",
     "last_known",
     "no_texts",
+    "quantified",
+    "similar_match",
+    "timestamp_diff",
 ];
+
+/// Functions that are planned as others.
+const REWRITTEN: &[(&str, &str)] = &[
+    ("every", "a"),
+    ("json_agg", "a"),
+    ("json_object_agg", "a"),
+    ("jsonb_agg", "a"),
+    ("jsonb_object_agg", "a"),
+    ("mode", "a"),
+    ("percentile_disc", "a"),
+    ("pg_sleep_for", "f"),
+    ("variance", "a"),
+];
+
+/// Whether a function of ours stands behind an operator or behind other functions, and has no name in SQL.
+fn is_nameless(name: &str) -> bool {
+    NAMELESS.contains(&name) || name.ends_with("_list") || name.ends_with("_of")
+}
 
 /// Functions that are read in FROM, and by the parser itself.
 const TABLE_FUNCTIONS: &[&str] = &[
@@ -145,20 +180,19 @@ pub(super) fn argument_type(function: &str, known: &[Option<u32>], position: usi
 
 fn list() -> Vec<Procedure> {
     let state = SessionStateBuilder::new().with_default_features().build();
-    let own: HashMap<String, &'static str> = functions::FUNCTIONS
+    let described = functions::described();
+    let own: HashMap<String, &'static str> = described
         .iter()
-        .map(|entry| ((entry.make)().name().to_owned(), entry.description))
+        .map(|(name, description, _)| (name.clone(), *description))
         .collect();
     let mut kinds: HashMap<String, &'static str> = HashMap::new();
     kinds.extend(state.scalar_functions().keys().map(|name| (name.clone(), "f")));
     kinds.extend(state.window_functions().keys().map(|name| (name.clone(), "w")));
     kinds.extend(state.aggregate_functions().keys().map(|name| (name.clone(), "a")));
-    kinds.extend(own.keys().map(|name| (name.clone(), "f")));
-    for entry in functions::FUNCTIONS {
-        if let functions::Callable::Aggregate(function) = (entry.make)() {
-            kinds.insert(function.name().to_owned(), "a");
-        }
-    }
+    let named = described.iter().filter(|(name, ..)| !is_nameless(name));
+    kinds.extend(named.map(|(name, _, kind)| (name.clone(), *kind)));
+    kinds.extend(REWRITTEN.iter().map(|(name, kind)| (name.to_string(), *kind)));
+    kinds.extend(functions::sets::SETS.iter().map(|set| (set.name.to_string(), "f")));
     kinds.extend(super::functions::names().into_iter().map(|name| (name, "f")));
     kinds.extend(TABLE_FUNCTIONS.iter().map(|name| (name.to_string(), "f")));
     // What types are read and written by is named in pg_type.
@@ -178,7 +212,7 @@ fn list() -> Vec<Procedure> {
     let known: BTreeSet<&str> = FUNCTIONS.iter().map(|procedure| &*procedure.name).collect();
     let mut rest: Vec<(&String, &&str)> = kinds
         .iter()
-        .filter(|(name, _)| !known.contains(name.as_str()) && !NAMELESS.contains(&name.as_str()))
+        .filter(|(name, _)| !known.contains(name.as_str()) && !is_nameless(name))
         .filter(|(name, _)| name.starts_with(|first: char| first.is_ascii_alphabetic()))
         .collect();
     rest.sort();

@@ -19,9 +19,9 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, ObjectNamePart, Query,
-    Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, ValueWithSpan, VisitMut, VisitorMut,
-    visit_expressions_mut,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName,
+    ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value,
+    ValueWithSpan, VisitMut, VisitorMut, visit_expressions_mut,
 };
 
 use super::cell::Kind;
@@ -269,12 +269,44 @@ fn array_of_subquery(function: &mut Function) -> Option<Expr> {
     if !is_array {
         return None;
     }
-    *value = call("array_agg", vec![take(value)]);
-    query.order_by = None;
+    if is_set_function(value) || select.distinct.is_some() || query.limit_clause.is_some() {
+        return in_values::array_of(query);
+    }
+    let order = query.order_by.take();
+    let wanted = take(value);
+    *value = call("array_agg", vec![wanted.clone()]);
+    if let (Some(order), Expr::Function(function)) = (order, value)
+        && let OrderByKind::Expressions(mut order) = order.kind
+        && let FunctionArguments::List(list) = &mut function.args
+    {
+        for by in &mut order {
+            // ORDER BY 1 is by the value.
+            if matches!(&by.expr, Expr::Value(value) if matches!(value.value, Value::Number(..))) {
+                by.expr = wanted.clone();
+            }
+        }
+        list.clauses.push(FunctionArgumentClause::OrderBy(order));
+    }
     Some(call(
         "coalesce",
         vec![Expr::Subquery(query.clone()), call("no_texts", Vec::new())],
     ))
+}
+
+/// Whether an expression is a call that gives rows.
+fn is_set_function(expr: &Expr) -> bool {
+    match expr {
+        Expr::Function(function) => function
+            .name
+            .0
+            .last()
+            .and_then(|part| part.as_ident())
+            .is_some_and(|name| {
+                let name = name.value.to_ascii_lowercase();
+                name == "unnest" || crate::functions::sets::find(&name).is_some()
+            }),
+        _ => false,
+    }
 }
 
 /// Makes a correlated subquery used as a value an aggregate over its at most one row. Conditions on the outer query alone are taken out and

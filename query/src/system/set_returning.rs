@@ -2,11 +2,10 @@
 //!
 //! | they write | it becomes |
 //! |---|---|
-//! | `generate_series(1, 3)` | `unnest(generate_series(1, 3))` |
 //! | `generate_subscripts(a, 1)` | `unnest(array_subscripts(a, 1))` |
 //! | `information_schema._pg_expandarray(a)`, of it `.x` and `.n` | `unnest(array_expanded(a))`, `unnest(a)` and `unnest(array_numbers(a))` |
 //!
-//! Rows of several such columns stand side by side, as in PostgreSQL.
+//! Rows of several such columns stand side by side, as in PostgreSQL. The others are read in `plan/sets.rs`.
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, SelectItem, SetExpr,
@@ -81,7 +80,6 @@ fn rewrite_expr(expr: &mut Expr) -> bool {
 
 fn rows_of(function: &Function, field: Option<&Ident>) -> Option<Expr> {
     let list = match (name_of(function)?.as_str(), field.map(|field| field.value.as_str())) {
-        ("generate_series", None) => call("generate_series", values(function)?),
         ("generate_subscripts", None) => call("array_subscripts", values(function)?),
         ("_pg_expandarray", None) => call("array_expanded", values(function)?),
         ("_pg_expandarray", Some("x")) => values(function)?.pop()?,

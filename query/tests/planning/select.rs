@@ -443,7 +443,7 @@ async fn errors_are_postgresqls() {
         (
             "SELECT nothing(voltage) FROM meters",
             ErrorKind::UndefinedFunction,
-            "function nothing does not exist",
+            "function nothing(integer) does not exist",
             Some(8),
         ),
         (
