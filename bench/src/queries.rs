@@ -171,7 +171,7 @@ impl Parameters {
             start: START_MICROS + start,
             end: START_MICROS + start + window,
             instant: START_MICROS + random.below(extent.ticks.max(1) as u64) as i64 * set.step_micros,
-            fleet: random.pick(&FLEETS),
+            fleet: random.pick::<&str>(&FLEETS),
             group: 1 + random.below(10),
         }
     }
