@@ -350,7 +350,7 @@ async fn parameters_take_the_type_of_their_place() {
         (
             "SELECT time_bucket($1, ts), count(*) FROM d1 GROUP BY 1 ORDER BY 1 LIMIT 1",
             vec!["1 day"],
-            vec![25],
+            vec![1186],
             vec!["2026-01-01T00:00:00Z|2"],
         ),
     ] {
