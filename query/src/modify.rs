@@ -729,7 +729,7 @@ fn column_expr(name: &str) -> ast::Expr {
 }
 
 fn number_expr(number: u32) -> ast::Expr {
-    ast::Expr::Value(ast::Value::Number(number.to_string().into(), false).into())
+    ast::Expr::Value(ast::Value::Number(number.to_string(), false).into())
 }
 
 /// The conditions that all have to hold.

@@ -277,8 +277,8 @@ async fn staying(
     }
     let mut staying = Vec::with_capacity(rows.count);
     let mut written: HashMap<Box<[u8]>, ()> = HashMap::new();
-    'rows: for row in 0..rows.count {
-        let own = given[0][row].clone().unwrap_or_default();
+    'rows: for (row, own) in given[0].iter().enumerate() {
+        let own = own.clone().unwrap_or_default();
         for (number, constraint) in constraints.iter().enumerate() {
             let Some(key) = &given[number][row] else { continue };
             let Some(holder) = keys[number].known.get(key) else {

@@ -312,7 +312,7 @@ fn and(left: Expr, right: Expr) -> Expr {
 }
 
 fn number(value: u64) -> Expr {
-    Expr::Value(Value::Number(value.to_string().into(), false).into())
+    Expr::Value(Value::Number(value.to_string(), false).into())
 }
 
 fn is_true(expr: &Expr) -> bool {
