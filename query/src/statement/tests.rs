@@ -124,7 +124,7 @@ fn tables_that_cannot_be_are_refused_with_their_place() {
         (
             "create table t (ts timestamptz, a serial)",
             ErrorKind::FeatureNotSupported,
-            35,
+            33,
         ),
         (
             "create table t (ts timestamptz, a nothing)",
