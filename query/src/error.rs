@@ -105,6 +105,8 @@ pub enum ErrorKind {
     UndefinedObject,
     UndefinedParameter,
     UndefinedTable,
+    /// 22P05
+    UntranslatableCharacter,
     UniqueViolation,
     WrongObjectType,
 }

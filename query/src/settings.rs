@@ -14,6 +14,8 @@ use chrono_tz::Tz;
 use taospg_catalog::Role;
 
 use crate::access::Actor;
+use crate::pg_type::time::{DateOrder, Reading};
+use crate::pg_type::write::{DateStyle, Dates, IntervalStyle};
 use crate::{ErrorKind, QueryError};
 
 /// `server_version`: a PostgreSQL version that clients can parse, then ours.
@@ -137,7 +139,7 @@ pub static SETTINGS: &[Setting] = &[
         "DateStyle",
         "ISO, MDY",
         Kind::Special,
-        "Form of dates: ISO out; MDY, DMY or YMD for ambiguous input.",
+        "Form of dates: ISO, SQL, Postgres or German; MDY, DMY or YMD where that leaves the order open.",
     ),
     setting("default_table_access_method", "heap", Kind::Text, "No effect."),
     setting(
@@ -377,6 +379,8 @@ pub struct Settings {
     pub search_path: String,
     pub bytea_escape: bool,
     pub extra_float_digits: i8,
+    pub dates: Dates,
+    pub intervals: IntervalStyle,
     /// `transaction_read_only`.
     pub read_only: bool,
     /// SET SESSION AUTHORIZATION and SET ROLE.
@@ -407,6 +411,8 @@ impl Default for Settings {
             search_path: String::new(),
             bytea_escape: false,
             extra_float_digits: 1,
+            dates: Dates::default(),
+            intervals: IntervalStyle::default(),
             read_only: false,
             actor: Actor::default(),
             values: values.clone(),
@@ -478,7 +484,10 @@ impl Settings {
             return self.set_custom(name, value);
         };
         let setting = &SETTINGS[index];
-        let kept = checked(setting, value)?;
+        let kept = match setting.name {
+            "DateStyle" => date_style_text(parse_date_style(value, self.dates)?),
+            _ => checked(setting, value)?,
+        };
         self.put(setting.name, kept);
         // These say what the next transaction begins with, and outside of one that is what is shown.
         match setting.name {
@@ -567,6 +576,13 @@ impl Settings {
         let bytea_escape = text("bytea_output") == "escape";
         let extra_float_digits = text("extra_float_digits").parse().unwrap_or(1);
         let read_only = text("transaction_read_only") == "on";
+        let dates = parse_date_style(text("DateStyle"), Dates::default()).unwrap_or_default();
+        let intervals = match text("IntervalStyle") {
+            "postgres_verbose" => IntervalStyle::PostgresVerbose,
+            "sql_standard" => IntervalStyle::SqlStandard,
+            "iso_8601" => IntervalStyle::Iso8601,
+            _ => IntervalStyle::Postgres,
+        };
         self.time_zone = time_zone;
         self.synchronous_commit = synchronous_commit;
         self.statement_timeout_ms = statement_timeout_ms;
@@ -574,6 +590,16 @@ impl Settings {
         self.bytea_escape = bytea_escape;
         self.extra_float_digits = extra_float_digits;
         self.read_only = read_only;
+        self.dates = dates;
+        self.intervals = intervals;
+    }
+
+    /// How times without a zone, and days that leave their order open, are read.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            zone: self.time_zone,
+            order: self.dates.order,
+        }
     }
 }
 
@@ -653,7 +679,6 @@ fn checked_special(name: &str, value: &str) -> Result<String, QueryError> {
             let message = format!("invalid value for parameter \"client_encoding\": \"{value}\"");
             Err(QueryError::new(ErrorKind::InvalidParameterValue, message).with_hint("use UTF8"))
         }
-        "DateStyle" => parse_date_style(value),
         "standard_conforming_strings" => match parse_boolean(value) {
             Some(true) => Ok("on".into()),
             Some(false) => {
@@ -756,25 +781,58 @@ fn parse_hours(text: &str) -> Option<i32> {
     Some(sign * hours.parse::<i32>().ok()?)
 }
 
-/// Output is ISO; the order of day, month and year is kept for input.
-fn parse_date_style(value: &str) -> Result<String, QueryError> {
-    let mut order = "MDY";
+/// Words for the form and for the order, in any sequence; what is not named stays as it was.
+fn parse_date_style(value: &str, before: Dates) -> Result<Dates, QueryError> {
+    let (mut style, mut order) = (None, None);
     for part in value.split(',') {
-        match part.trim().trim_matches(['\'', '"']).to_ascii_uppercase().as_str() {
-            "ISO" | "DEFAULT" | "" => {}
-            "MDY" | "US" | "NONEURO" | "NONEUROPEAN" => order = "MDY",
-            "DMY" | "EURO" | "EUROPEAN" => order = "DMY",
-            "YMD" => order = "YMD",
-            "SQL" | "POSTGRES" | "GERMAN" => {
-                let message = format!("date style \"{}\" is not supported", part.trim());
+        let word = part.trim().trim_matches(['\'', '"']).to_ascii_uppercase();
+        let (new_style, new_order) = match word.as_str() {
+            "" => continue,
+            "DEFAULT" => (Some(DateStyle::Iso), Some(DateOrder::Mdy)),
+            "ISO" => (Some(DateStyle::Iso), None),
+            "SQL" => (Some(DateStyle::Sql), None),
+            "GERMAN" => (Some(DateStyle::German), None),
+            "MDY" | "US" => (None, Some(DateOrder::Mdy)),
+            "DMY" => (None, Some(DateOrder::Dmy)),
+            "YMD" => (None, Some(DateOrder::Ymd)),
+            _ if word.starts_with("POSTGRES") => (Some(DateStyle::Postgres), None),
+            _ if word.starts_with("EURO") => (None, Some(DateOrder::Dmy)),
+            _ if word.starts_with("NONEURO") => (None, Some(DateOrder::Mdy)),
+            _ => {
                 return Err(
-                    QueryError::new(ErrorKind::FeatureNotSupported, message).with_hint("dates are written as ISO")
+                    invalid("DateStyle", value).with_detail(format!("Unrecognized key word: \"{}\".", part.trim()))
                 );
             }
-            _ => return Err(invalid("DateStyle", value)),
+        };
+        let conflict = (style.is_some() && new_style.is_some() && style != new_style)
+            || (order.is_some() && new_order.is_some() && order != new_order);
+        if conflict {
+            return Err(invalid("DateStyle", value).with_detail("Conflicting \"datestyle\" specifications."));
         }
+        style = style.or(new_style);
+        order = order.or(new_order);
     }
-    Ok(format!("ISO, {order}"))
+    let german = (style == Some(DateStyle::German)).then_some(DateOrder::Dmy);
+    Ok(Dates {
+        style: style.unwrap_or(before.style),
+        order: order.or(german).unwrap_or(before.order),
+    })
+}
+
+/// As SHOW gives it.
+fn date_style_text(dates: Dates) -> String {
+    let style = match dates.style {
+        DateStyle::Iso => "ISO",
+        DateStyle::Sql => "SQL",
+        DateStyle::Postgres => "Postgres",
+        DateStyle::German => "German",
+    };
+    let order = match dates.order {
+        DateOrder::Mdy => "MDY",
+        DateOrder::Dmy => "DMY",
+        DateOrder::Ymd => "YMD",
+    };
+    format!("{style}, {order}")
 }
 
 /// `5000`, `5s`, `1.5 min`: milliseconds.
@@ -879,6 +937,9 @@ mod tests {
             ("TimeZone", "+00:00", "UTC"),
             ("datestyle", "ISO", "ISO, MDY"),
             ("DateStyle", "dmy", "ISO, DMY"),
+            ("DateStyle", "German", "German, DMY"),
+            ("DateStyle", "postgres, ymd", "Postgres, YMD"),
+            ("DateStyle", "SQL", "SQL, MDY"),
             ("client_encoding", "'utf-8'", "UTF8"),
             ("jit", "TRUE", "on"),
             ("synchronous_commit", "false", "off"),
@@ -904,7 +965,8 @@ mod tests {
             ("client_encoding", "LATIN1", ErrorKind::InvalidParameterValue),
             ("TimeZone", "Mars/Olympus", ErrorKind::InvalidParameterValue),
             ("TimeZone", "", ErrorKind::InvalidParameterValue),
-            ("DateStyle", "German", ErrorKind::FeatureNotSupported),
+            ("DateStyle", "Martian", ErrorKind::InvalidParameterValue),
+            ("DateStyle", "ISO, German", ErrorKind::InvalidParameterValue),
             ("server_version", "16", ErrorKind::CannotChangeRuntimeParameter),
             ("statement_timeout", "-1", ErrorKind::InvalidParameterValue),
             ("statement_timeout", "30 d", ErrorKind::InvalidParameterValue),

@@ -89,6 +89,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::UndefinedObject => "42704",
         ErrorKind::UndefinedParameter => "42P02",
         ErrorKind::UndefinedTable => "42P01",
+        ErrorKind::UntranslatableCharacter => "22P05",
         ErrorKind::UniqueViolation => "23505",
         ErrorKind::WrongObjectType => "42809",
     }

@@ -271,7 +271,7 @@ pub(super) async fn tag_value(
         },
         Literal::Text(text) => Datum::Text(text.as_bytes()),
     };
-    let mut times = TimeReader::new(options, session.settings().time_zone, session.transaction_time_ns());
+    let mut times = TimeReader::new(options, session.settings().reading(), session.transaction_time_ns());
     let mut builder = ColumnBuilder::new(&tag.sql_type, precision);
     let pushed = builder.push(datum, &mut times);
     pushed.map_err(|error| error.for_column(&tag.name, &tag.sql_type.display_name()))?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray, BooleanBuilder, Datum, Scalar};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Datum, LargeBinaryArray, Scalar};
 use arrow::compute::{cast, kernels::cmp};
 use arrow::datatypes::{DataType, Field};
 use chrono_tz::Tz;
@@ -12,6 +12,8 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
+use super::numeric::{NUMERIC, cast_scalar, from_numeric, to_numeric};
+use crate::pg_type::numeric::normal_key;
 use crate::pg_type::{self, parse_literal};
 use crate::plan::errors;
 
@@ -37,6 +39,30 @@ fn read(text: &str, data_type: &DataType) -> DfResult<ScalarValue> {
     const TEXT_ARRAY: u32 = 1009;
     let oid = pg_type::array_oid(pg_type::data_type_oid(data_type)).unwrap_or(TEXT_ARRAY);
     parse_literal(oid, text, Tz::UTC).map_err(errors::wrap)
+}
+
+/// The element as a value of the type, if it is one of its values.
+fn exactly(item: &ScalarValue, data_type: &DataType) -> Option<ScalarValue> {
+    let cast = cast_scalar(item, data_type).ok()?;
+    let normal = |value: &ScalarValue| match cast_scalar(value, &NUMERIC) {
+        Ok(ScalarValue::LargeBinary(Some(key))) => Some(normal_key(&key)),
+        _ => None,
+    };
+    match item {
+        // Rounding would make 1.55 one of the values of a column with one digit behind the point.
+        ScalarValue::LargeBinary(Some(_)) if !data_type.is_floating() => {
+            (normal(item) == normal(&cast)).then_some(cast)
+        }
+        _ => Some(cast),
+    }
+}
+
+/// Numerics are equal in their normal form.
+fn comparable(array: &ArrayRef) -> DfResult<ArrayRef> {
+    let numeric = to_numeric(array)?;
+    let keys = numeric.as_binary::<i64>();
+    let normal: LargeBinaryArray = keys.iter().map(|key| key.map(normal_key)).collect();
+    Ok(Arc::new(normal))
 }
 
 impl ScalarUDFImpl for AnyEqual {
@@ -72,6 +98,9 @@ impl ScalarUDFImpl for AnyEqual {
             return Ok(ExprSimplifyResult::Original(args));
         };
         let data_type = context.get_data_type(value)?;
+        if data_type == NUMERIC {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
         let list = match array {
             Expr::Literal(ScalarValue::List(list), _) if list.len() == 1 && list.is_valid(0) => list.value(0),
             Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
@@ -86,7 +115,7 @@ impl ScalarUDFImpl for AnyEqual {
         for row in 0..list.len() {
             let item = ScalarValue::try_from_array(&list, row)?;
             // A number that the type cannot hold equals none of its values.
-            if let Ok(item) = item.cast_to(&data_type) {
+            if let Some(item) = exactly(&item, &data_type) {
                 items.push(Expr::Literal(item, None));
             }
         }
@@ -123,8 +152,13 @@ impl ScalarUDFImpl for AnyEqual {
                 builder.append_null();
                 continue;
             }
-            let items = cast(&lists.value(row), values.data_type())?;
-            let value = Scalar::new(values.slice(row, 1));
+            let (items, value) = (lists.value(row), values.slice(row, 1));
+            let (items, value) = match [items.data_type(), value.data_type()].contains(&&NUMERIC) {
+                true if value.data_type().is_floating() => (from_numeric(&items, value.data_type())?, value),
+                true => (comparable(&items)?, comparable(&value)?),
+                false => (cast(&items, value.data_type())?, value),
+            };
+            let value = Scalar::new(value);
             let equal: BooleanArray = cmp::eq(&items as &dyn Datum, &value)?;
             if equal.true_count() > 0 {
                 builder.append_value(true);

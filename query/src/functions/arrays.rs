@@ -9,9 +9,11 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
 use super::json;
+use super::numeric::cast_scalar;
 use super::regular;
 use super::signature::{Args, Entry, Kind, Overload, boolean, float8, int4, list, refuse, text};
 use super::text::scalar_text;
+use crate::pg_type::numeric::normal_key;
 use crate::pg_type::oid;
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
@@ -52,7 +54,7 @@ fn both(args: &Args<'_>) -> Result<(Vec<ScalarValue>, Vec<ScalarValue>), QueryEr
         .into_iter()
         .map(|value| match value.data_type() == wanted {
             true => Ok(value),
-            false => value.cast_to(&wanted).map_err(errors::translate),
+            false => one(&value, &wanted),
         })
         .collect::<Result<_, QueryError>>()?;
     Ok((left, right))
@@ -61,7 +63,17 @@ fn both(args: &Args<'_>) -> Result<(Vec<ScalarValue>, Vec<ScalarValue>), QueryEr
 /// Whether every element of `part` is in `whole`; NULL is equal to nothing.
 fn contains(whole: &[ScalarValue], part: &[ScalarValue]) -> bool {
     part.iter()
-        .all(|wanted| !wanted.is_null() && whole.iter().any(|value| value == wanted))
+        .all(|wanted| !wanted.is_null() && whole.iter().any(|value| same(value, wanted)))
+}
+
+/// Equal as the type has it: 1.5 is 1.50.
+fn same(left: &ScalarValue, right: &ScalarValue) -> bool {
+    match (left, right) {
+        (ScalarValue::LargeBinary(Some(left)), ScalarValue::LargeBinary(Some(right))) => {
+            normal_key(left) == normal_key(right)
+        }
+        _ => left == right,
+    }
 }
 
 fn item_type(args: &Args<'_>, place: usize) -> DataType {
@@ -77,7 +89,7 @@ fn array_like(args: &Args<'_>, place: usize, values: Vec<ScalarValue>) -> Scalar
 }
 
 fn one(value: &ScalarValue, wanted: &DataType) -> Result<ScalarValue, QueryError> {
-    value.cast_to(wanted).map_err(errors::translate)
+    cast_scalar(value, wanted).map_err(errors::translate)
 }
 
 fn append(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
@@ -116,7 +128,7 @@ fn remove(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     }
     let unwanted = one(args.value(1), &item_type(args, 0))?;
     let mut all = values(args, 0)?;
-    all.retain(|value| *value != unwanted);
+    all.retain(|value| !same(value, &unwanted));
     Ok(array_like(args, 0, all))
 }
 
@@ -199,7 +211,7 @@ fn joined(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     for value in values(args, 0)? {
         match value.is_null() {
             true => parts.extend(null.clone()),
-            false => parts.push(scalar_text(&value, args.env().zone)?),
+            false => parts.push(scalar_text(&value, args.env().style)?),
         }
     }
     Ok(text(parts.join(args.text(1))))

@@ -118,11 +118,13 @@ impl Clock {
         let Some(reading) = civil(local, self.per_second) else {
             return local;
         };
-        if let chrono::LocalResult::Ambiguous(_, later) = self.zone.offset_from_local_datetime(&reading) {
-            let later = local - i64::from(later.fix().local_minus_utc()) * self.per_second;
-            if later <= at_most {
-                return later;
-            }
+        if let chrono::LocalResult::Ambiguous(earlier, later) = self.zone.offset_from_local_datetime(&reading) {
+            let instant = |offset: i32| local - i64::from(offset) * self.per_second;
+            let later = instant(later.fix().local_minus_utc());
+            return match later <= at_most {
+                true => later,
+                false => instant(earlier.fix().local_minus_utc()),
+            };
         }
         let nanoseconds = time::local_to_utc(&reading, self.zone);
         (nanoseconds.div_euclid(1_000_000_000 / i128::from(self.per_second))) as i64

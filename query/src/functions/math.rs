@@ -2,7 +2,9 @@
 
 use datafusion::common::ScalarValue;
 
-use super::signature::{Args, Entry, Kind, Overload, float8, int4, numeric, refuse, text};
+use super::numeric::cast_scalar;
+use super::signature::{Args, Entry, Kind, Overload, float8, int4, numeric, refuse, text, whole};
+use crate::pg_type::numeric::normal_key;
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
 
@@ -32,7 +34,7 @@ fn greatest_divisor(mut a: u128, mut b: u128) -> u128 {
 
 /// Two numerics as whole numbers of the finer unit, and that unit's scale.
 fn alike(args: &Args<'_>) -> Result<(i128, i128, u32), QueryError> {
-    let ((a, a_scale), (b, b_scale)) = (args.numeric(0), args.numeric(1));
+    let ((a, a_scale), (b, b_scale)) = (args.numeric(0)?, args.numeric(1)?);
     let scale = a_scale.max(b_scale);
     let widened = |digits: i128, own: u32| {
         10i128
@@ -86,7 +88,7 @@ fn lcm_of_numerics(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
 fn div(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     let (a, b, _) = alike(args)?;
     match a.checked_div(b) {
-        Some(quotient) => numeric(quotient, 0),
+        Some(quotient) => whole(quotient),
         None => division_by_zero(),
     }
 }
@@ -116,7 +118,7 @@ fn factorial(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     }
     let product = (1..=i128::from(number.min(40))).try_fold(1i128, |product, factor| product.checked_mul(factor));
     match product {
-        Some(product) if number <= 40 => numeric(product, 0),
+        Some(product) if number <= 40 => whole(product),
         _ => refuse(ErrorKind::NumericValueOutOfRange, "value overflows numeric format"),
     }
 }
@@ -245,8 +247,14 @@ fn bucket_of_bounds(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
                 "thresholds array must not contain NULLs",
             );
         }
-        let bound = bound.cast_to(&value.data_type()).map_err(errors::translate)?;
-        if bound <= *value {
+        let bound = cast_scalar(&bound, &value.data_type()).map_err(errors::translate)?;
+        let below_value = match (&bound, value) {
+            (ScalarValue::LargeBinary(Some(bound)), ScalarValue::LargeBinary(Some(value))) => {
+                normal_key(bound) <= normal_key(value)
+            }
+            _ => bound <= *value,
+        };
+        if below_value {
             below += 1;
         }
     }
@@ -261,17 +269,6 @@ fn shortest(digits: i128, scale: u32) -> (i128, u32) {
         scale -= 1;
     }
     (digits, scale)
-}
-
-/// The scale that a constant has without zeros at its end; of a column that of its type.
-fn shortest_scale(constants: &[Option<&ScalarValue>]) -> Option<i8> {
-    match constants.first()?.as_ref()? {
-        ScalarValue::Decimal128(Some(digits), _, scale) => {
-            let (_, scale) = shortest(*digits, u32::try_from(*scale).ok()?);
-            i8::try_from(scale).ok()
-        }
-        _ => None,
-    }
 }
 
 fn setseed(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
@@ -432,7 +429,7 @@ pub const FUNCTIONS: &[Entry] = &[
         description: "the digits after the point that a numeric needs",
         example: "SELECT min_scale(8.4100)",
         overloads: &[Overload::new(&[NUMERIC], INT4, |args| {
-            let (digits, scale) = args.numeric(0);
+            let (digits, scale) = args.numeric(0)?;
             int4(i64::from(shortest(digits, scale).1))
         })],
     },
@@ -463,7 +460,7 @@ pub const FUNCTIONS: &[Entry] = &[
         description: "the digits after the point of a numeric",
         example: "SELECT scale(8.41)",
         overloads: &[Overload::new(&[NUMERIC], INT4, |args| {
-            int4(i64::from(args.numeric(0).1))
+            int4(i64::from(args.numeric(0)?.1))
         })],
     },
     Entry {
@@ -478,7 +475,7 @@ pub const FUNCTIONS: &[Entry] = &[
         example: "SELECT sign(-8.4)",
         overloads: &[
             Overload::new(&[FLOAT], FLOAT, |args| Ok(float8(sign(args.float(0))))),
-            Overload::new(&[NUMERIC], Kind::Whole, |args| numeric(args.numeric(0).0.signum(), 0)),
+            Overload::new(&[NUMERIC], Kind::Whole, |args| whole(args.numeric(0)?.0.signum())),
         ],
     },
     Entry {
@@ -508,8 +505,8 @@ pub const FUNCTIONS: &[Entry] = &[
         name: "trim_scale",
         description: "a numeric without zeros at its end",
         example: "SELECT trim_scale(8.4100)",
-        overloads: &[Overload::new(&[NUMERIC], Kind::Scaled(shortest_scale), |args| {
-            let (digits, scale) = args.numeric(0);
+        overloads: &[Overload::new(&[NUMERIC], NUMERIC, |args| {
+            let (digits, scale) = args.numeric(0)?;
             let (digits, scale) = shortest(digits, scale);
             numeric(digits, scale)
         })],

@@ -19,15 +19,22 @@ mod interval;
 pub mod json;
 mod math;
 mod now;
+pub mod number_cast;
 mod number_pattern;
+pub mod numeric;
+mod numeric_aggregates;
 mod only_value;
+pub mod overloaded;
+pub mod read_text;
 pub mod regular;
 mod round;
 pub mod sets;
 pub mod signature;
 mod sleep;
+pub mod spans;
 pub mod strings;
 pub mod text;
+pub mod text_style;
 pub mod time_bucket;
 mod time_pattern;
 pub mod times;
@@ -307,6 +314,12 @@ pub fn register(state: &mut SessionState) {
     for entry in FAMILIES.iter().flat_map(|family| family.iter()) {
         register_scalar(state, Arc::new(signature::function(entry)));
     }
+    register_ours(state);
+    overloaded::register(state);
+    register_scalar(state, Arc::new(numeric::Negative::new().into()));
+}
+
+fn register_ours(state: &mut SessionState) {
     for entry in FUNCTIONS {
         match (entry.make)() {
             Callable::Scalar(function) => register_scalar(state, Arc::new(function)),

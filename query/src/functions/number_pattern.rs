@@ -516,7 +516,7 @@ fn formatted(
 }
 
 fn of_numeric(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
-    let (digits, scale) = args.numeric(0);
+    let (digits, scale) = args.numeric(0)?;
     let whole = rounded(digits, scale, 0, 0).and_then(|rounded| {
         let number: i64 = rounded.text.parse().ok()?;
         Some(if rounded.negative { -number } else { number })
@@ -588,12 +588,6 @@ fn to_number(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     numeric(if negative { -digits } else { digits }, scale)
 }
 
-/// The digits after the point of a constant pattern.
-fn pattern_scale(constants: &[Option<&ScalarValue>]) -> Option<i8> {
-    let pattern = constants.get(1)?.as_ref()?.try_as_str()??;
-    i8::try_from(Pattern::read(pattern).ok()?.after_point).ok()
-}
-
 /// The overloads of `to_char` for numbers: the list of all is in `time_pattern.rs`.
 pub const NUMERIC_TO_CHAR: Overload = Overload::new(&[Kind::Numeric, Kind::Text], Kind::Text, of_numeric);
 pub const INTEGER_TO_CHAR: Overload = Overload::new(&[Kind::Int8, Kind::Text], Kind::Text, of_numeric);
@@ -603,11 +597,7 @@ pub const FUNCTIONS: &[Entry] = &[Entry {
     name: "to_number",
     description: "the number that a text in a pattern shows",
     example: "SELECT to_number('12,454.8-', '99G999D9S')",
-    overloads: &[Overload::new(
-        &[Kind::Text, Kind::Text],
-        Kind::Scaled(pattern_scale),
-        to_number,
-    )],
+    overloads: &[Overload::new(&[Kind::Text, Kind::Text], Kind::Numeric, to_number)],
 }];
 
 #[cfg(test)]

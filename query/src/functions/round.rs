@@ -9,6 +9,9 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::numeric::{NUMERIC, Unary};
+use crate::pg_type::numeric::Rounding;
+
 /// Digits of every numeric result: all that 128 bits hold.
 const PRECISION: u8 = 38;
 
@@ -68,7 +71,7 @@ impl ScalarUDFImpl for Round {
 
     fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
         let number = |data_type: &DataType| match data_type {
-            DataType::Decimal128(..) => Ok(data_type.clone()),
+            DataType::Decimal128(..) | DataType::LargeBinary => Ok(data_type.clone()),
             DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal256(p, s) => {
                 Ok(DataType::Decimal128((*p).min(PRECISION), *s))
             }
@@ -85,6 +88,7 @@ impl ScalarUDFImpl for Round {
     fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
         Ok(match types.first() {
             Some(DataType::Decimal128(..)) => DataType::Decimal128(PRECISION, 0),
+            Some(DataType::LargeBinary) => NUMERIC,
             _ => DataType::Float64,
         })
     }
@@ -99,6 +103,7 @@ impl ScalarUDFImpl for Round {
                 };
                 DataType::Decimal128(PRECISION, wanted.clamp(0, 20) as i8)
             }
+            Some(DataType::LargeBinary) => NUMERIC,
             _ => DataType::Float64,
         };
         Ok(Arc::new(Field::new(self.name, data_type, true)))
@@ -133,6 +138,14 @@ impl ScalarUDFImpl for Round {
                     rounded.saturating_mul(grow)
                 });
                 Arc::new(values.with_precision_and_scale(*precision, *to)?)
+            }
+            (DataType::LargeBinary, _) => {
+                let rounding = if self.truncate {
+                    Rounding::TowardsZero
+                } else {
+                    Rounding::Half
+                };
+                Unary::Round(rounding).apply(&array, wanted)
             }
             (DataType::Float64, DataType::Float64) => {
                 let power = 10f64.powi(wanted.clamp(-300, 300) as i32);

@@ -161,8 +161,8 @@ fn series_of_int8(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
 }
 
 fn series_of_numeric(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
-    let step = if args.len() > 2 { args.numeric(2) } else { (1, 0) };
-    let given = [args.numeric(0), args.numeric(1), step];
+    let step = if args.len() > 2 { args.numeric(2)? } else { (1, 0) };
+    let given = [args.numeric(0)?, args.numeric(1)?, step];
     let scale = given.iter().map(|(_, scale)| *scale).max().unwrap_or(0);
     let mut alike = Vec::new();
     for (digits, own) in given {
@@ -174,9 +174,14 @@ fn series_of_numeric(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     }
     let values: Vec<ScalarValue> = numbers(alike[0], alike[1], alike[2])?
         .into_iter()
-        .map(|digits| numeric(digits, scale))
+        .enumerate()
+        .map(|(place, digits)| match place {
+            // The first is as it was written.
+            0 => numeric(given[0].0, given[0].1),
+            _ => numeric(digits, scale),
+        })
         .collect::<Result<_, _>>()?;
-    Ok(list(values, &DataType::Decimal128(38, scale as i8)))
+    Ok(list(values, &crate::functions::numeric::NUMERIC))
 }
 
 /// A reading of a wall clock so many steps on.

@@ -24,7 +24,11 @@ use datafusion::logical_expr::{
 use regex::Regex;
 
 use super::calendar::session_zone;
+use super::numeric::{NUMERIC, cast_scalar};
 use super::sets::SETS;
+use super::text_style::session_style;
+use crate::pg_type::numeric::{Numeric, decode_key, encode_decimal};
+use crate::pg_type::write::TextStyle;
 use crate::pg_type::{self, oid, parse_literal, type_metadata};
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
@@ -63,8 +67,6 @@ pub enum Kind {
     Numeric,
     /// Result: a numeric without digits after the point.
     Whole,
-    /// Result: a numeric of the scale that the constants among the arguments tell.
-    Scaled(fn(&[Option<&ScalarValue>]) -> Option<i8>),
     Text,
     Bytes,
     Date,
@@ -169,8 +171,13 @@ fn is_text(data_type: &DataType) -> bool {
     }
 }
 
+/// A column's decimals and numerics without a scale.
 fn is_decimal(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Decimal128(..) | DataType::Decimal256(..))
+    matches!(data_type, DataType::Decimal128(..) | DataType::Decimal256(..)) || *data_type == NUMERIC
+}
+
+fn is_number(data_type: &DataType) -> bool {
+    data_type.is_numeric() || *data_type == NUMERIC
 }
 
 impl Kind {
@@ -193,7 +200,7 @@ impl Kind {
                 Some(element) if element == data_type => Some(0),
                 Some(element) if is_text(element) && is_text(data_type) => Some(0),
                 Some(element) if is_text(data_type) && !is_text(element) => Some(3),
-                Some(element) if element.is_numeric() && data_type.is_numeric() => Some(1),
+                Some(element) if is_number(element) && is_number(data_type) => Some(1),
                 Some(D::Null) => Some(1),
                 Some(D::Timestamp(..)) => matches!(data_type, D::Timestamp(..) | D::Date32).then_some(1),
                 _ => None,
@@ -236,7 +243,7 @@ impl Kind {
             Kind::Int4 => oid::INT4,
             Kind::Int8 => oid::INT8,
             Kind::Float8 => oid::FLOAT8,
-            Kind::Numeric | Kind::Whole | Kind::Scaled(_) => oid::NUMERIC,
+            Kind::Numeric | Kind::Whole => oid::NUMERIC,
             Kind::Text => oid::TEXT,
             Kind::Bytes => oid::BYTEA,
             Kind::Date => oid::DATE,
@@ -262,6 +269,10 @@ impl Kind {
         if is_text(data_type) {
             // Read at the call, where the type is another.
             return DataType::Utf8View;
+        }
+        if *data_type == NUMERIC || matches!(self, Kind::Element) && element == Some(&NUMERIC) {
+            // Converted at the call.
+            return data_type.clone();
         }
         match self {
             Kind::Numeric if is_decimal(data_type) => data_type.clone(),
@@ -357,15 +368,6 @@ pub fn undefined(name: &str, types: &[DataType]) -> QueryError {
     QueryError::new(ErrorKind::UndefinedFunction, message).with_hint(NO_SUCH_FUNCTION)
 }
 
-/// The largest scale among arguments.
-fn scale_of(fields: &[FieldRef]) -> i8 {
-    let scales = fields.iter().filter_map(|field| match field.data_type() {
-        DataType::Decimal128(_, scale) => Some(*scale),
-        _ => None,
-    });
-    scales.max().unwrap_or(0)
-}
-
 /// What PostgreSQL says of a call that no function fits.
 pub const NO_SUCH_FUNCTION: &str =
     "No function matches the given name and argument types. You might need to add explicit type casts.";
@@ -421,7 +423,7 @@ impl BySignature {
             .ok_or_else(|| errors::wrap(undefined(self.entry.name, types)))
     }
 
-    fn field(&self, fields: &[FieldRef], constants: &[Option<&ScalarValue>]) -> DfResult<FieldRef> {
+    fn field(&self, fields: &[FieldRef]) -> DfResult<FieldRef> {
         let types: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
         let overload = self.choose(&types)?;
         let given = |place: usize| -> DataType {
@@ -451,17 +453,10 @@ impl BySignature {
                 item.with_name(self.entry.name).with_nullable(true)
             }
             Kind::Whole => Field::new(self.entry.name, DataType::Decimal128(38, 0), true),
-            Kind::Numeric | Kind::Scaled(_) => {
-                let told = match overload.gives {
-                    Kind::Scaled(tell) => tell(constants),
-                    _ => None,
-                };
-                let scale = told.unwrap_or_else(|| scale_of(fields));
-                Field::new(self.entry.name, DataType::Decimal128(38, scale), true)
-            }
+            Kind::Numeric => Field::new(self.entry.name, NUMERIC, true),
             Kind::ArrayOf(kind) => {
                 let item = match kind {
-                    Kind::Numeric => DataType::Decimal128(38, scale_of(fields)),
+                    Kind::Numeric => NUMERIC,
                     kind => kind.plain(),
                 };
                 let item = Field::new("item", item, true);
@@ -511,11 +506,11 @@ impl ScalarUDFImpl for BySignature {
             .iter()
             .map(|data_type| Arc::new(Field::new("", data_type.clone(), true)))
             .collect();
-        Ok(self.field(&fields, &[])?.data_type().clone())
+        Ok(self.field(&fields)?.data_type().clone())
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
-        self.field(args.arg_fields, args.scalar_arguments)
+        self.field(args.arg_fields)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
@@ -523,6 +518,7 @@ impl ScalarUDFImpl for BySignature {
         let overload = self.choose(&types)?;
         let env = Env {
             zone: session_zone(&args.config_options),
+            style: session_style(&args.config_options),
             fields: args.arg_fields.clone(),
             regexes: RefCell::new(HashMap::new()),
         };
@@ -597,7 +593,7 @@ fn call(
     }
     match result.data_type() == *result_type {
         true => Ok(result),
-        false => result.cast_to(result_type).map_err(errors::translate),
+        false => cast_scalar(&result, result_type).map_err(errors::translate),
     }
 }
 
@@ -609,6 +605,19 @@ fn read(kind: Kind, value: &mut ScalarValue, element: Option<&DataType>, zone: T
         Kind::AnyArray => element.and_then(|element| pg_type::array_oid(pg_type::data_type_oid(element))),
         kind => kind.oid(),
     };
+    if let ScalarValue::LargeBinary(_) = value {
+        let into = match kind {
+            Kind::Numeric => return Ok(()),
+            Kind::Element => element.cloned().unwrap_or(NUMERIC),
+            kind => kind.plain(),
+        };
+        *value = cast_scalar(value, &into).map_err(errors::translate)?;
+        return Ok(());
+    }
+    if matches!(kind, Kind::Element) && element == Some(&NUMERIC) && value.data_type().is_numeric() {
+        *value = cast_scalar(value, &NUMERIC).map_err(errors::translate)?;
+        return Ok(());
+    }
     let (Some(target), Some(Some(text))) = (target, value.try_as_str()) else {
         return Ok(());
     };
@@ -619,7 +628,7 @@ fn read(kind: Kind, value: &mut ScalarValue, element: Option<&DataType>, zone: T
     *value = match kind {
         Kind::Numeric => read,
         Kind::Element => match element {
-            Some(element) => read.cast_to(element).map_err(errors::translate)?,
+            Some(element) => cast_scalar(&read, element).map_err(errors::translate)?,
             None => read,
         },
         Kind::AnyArray => read,
@@ -631,6 +640,8 @@ fn read(kind: Kind, value: &mut ScalarValue, element: Option<&DataType>, zone: T
 /// What all rows of one call share.
 pub struct Env {
     pub zone: Tz,
+    /// How values become text.
+    pub style: TextStyle,
     pub fields: Vec<FieldRef>,
     /// Expressions that were compiled, by pattern and flags.
     regexes: RefCell<HashMap<(String, String), Regex>>,
@@ -725,12 +736,22 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// Digits and how many of them stand after the point.
-    pub fn numeric(&self, place: usize) -> (i128, u32) {
-        match self.value(place) {
+    /// Digits and how many of them stand after the point, where 38 digits are enough.
+    pub fn numeric(&self, place: usize) -> Result<(i128, u32), QueryError> {
+        Ok(match self.value(place) {
             ScalarValue::Decimal128(Some(digits), _, scale) => (*digits, u32::try_from(*scale).unwrap_or(0)),
+            ScalarValue::LargeBinary(Some(key)) => match decode_key(key) {
+                Numeric::Finite(decimal) => match i128::try_from(decimal.unscaled) {
+                    Ok(digits) => (digits, decimal.scale),
+                    Err(_) => return refuse(ErrorKind::NumericValueOutOfRange, "value overflows numeric format"),
+                },
+                _ => {
+                    let message = "this function takes no NaN and no infinite numeric";
+                    return refuse(ErrorKind::FeatureNotSupported, message);
+                }
+            },
             _ => (i128::from(self.int(place)), 0),
-        }
+        })
     }
 
     pub fn date(&self, place: usize) -> i32 {
@@ -812,15 +833,16 @@ pub fn float8(value: f64) -> ScalarValue {
 
 /// A numeric of these digits, of which `scale` stand after the point.
 pub fn numeric(digits: i128, scale: u32) -> Result<ScalarValue, QueryError> {
-    let scale = i8::try_from(scale)
-        .ok()
-        .filter(|_| digits.unsigned_abs() < 10u128.pow(38));
-    match scale {
-        Some(scale) => Ok(ScalarValue::Decimal128(Some(digits), 38, scale)),
-        None => Err(QueryError::new(
-            ErrorKind::NumericValueOutOfRange,
-            "numeric field overflow",
-        )),
+    let mut key = Vec::new();
+    encode_decimal(digits, scale, &mut key);
+    Ok(ScalarValue::LargeBinary(Some(key)))
+}
+
+/// A numeric without digits after the point, of at most 38 before it.
+pub fn whole(digits: i128) -> Result<ScalarValue, QueryError> {
+    match digits.unsigned_abs() < 10u128.pow(38) {
+        true => Ok(ScalarValue::Decimal128(Some(digits), 38, 0)),
+        false => refuse(ErrorKind::NumericValueOutOfRange, "value overflows numeric format"),
     }
 }
 

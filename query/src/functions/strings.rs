@@ -132,7 +132,7 @@ fn chr(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
 
 /// A value as `concat` and `format` write it.
 fn written(args: &Args<'_>, place: usize) -> Result<String, QueryError> {
-    scalar_text(args.value(place), args.env().zone)
+    scalar_text(args.value(place), args.env().style)
 }
 
 fn concat(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
@@ -604,7 +604,7 @@ pub const FUNCTIONS: &[Entry] = &[
         description: "a value in quotes, as a literal of SQL",
         example: "SELECT quote_literal('it''s')",
         overloads: &[Overload::new(&[ANY], TEXT, |args| {
-            Ok(text(quote_literal(&value_text(args.value(0), args.env().zone)?)))
+            Ok(text(quote_literal(&value_text(args.value(0), args.env().style)?)))
         })],
     },
     Entry {
@@ -614,7 +614,7 @@ pub const FUNCTIONS: &[Entry] = &[
         overloads: &[Overload::new(&[ANY], TEXT, |args| {
             Ok(text(match args.is_null(0) {
                 true => "NULL".to_string(),
-                false => quote_literal(&value_text(args.value(0), args.env().zone)?),
+                false => quote_literal(&value_text(args.value(0), args.env().style)?),
             }))
         })
         .with_nulls()],

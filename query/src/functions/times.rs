@@ -5,7 +5,7 @@ use chrono::{Datelike, Months, NaiveDate, NaiveDateTime};
 use datafusion::common::ScalarValue;
 
 use super::calendar::civil;
-use super::signature::{Args, Entry, Kind, Overload, boolean, interval, numeric, refuse, text, timestamp, timestamptz};
+use super::signature::{Args, Entry, Kind, Overload, boolean, interval, refuse, text, timestamp, timestamptz, whole};
 use crate::pg_type::time;
 use crate::{ErrorKind, QueryError};
 
@@ -310,7 +310,7 @@ pub const FUNCTIONS: &[Entry] = &[
         overloads: &[Overload::new(&[INTERVAL], Kind::Whole, |args| {
             let value = args.interval(0);
             let days = i128::from(value.months) * 30 + i128::from(value.days);
-            numeric(days * i128::from(DAY_NS) + i128::from(value.nanoseconds), 0)
+            whole(days * i128::from(DAY_NS) + i128::from(value.nanoseconds))
         })],
     },
     Entry {

@@ -6,6 +6,7 @@ use super::column::TextRule;
 use super::datum::{Datum, Numeric, ValueError};
 use super::number::{self, NumericType, invalid_syntax, shown};
 use super::time::TimeReader;
+use crate::pg_type::json;
 use crate::{ErrorKind, QueryError};
 
 type Result<T> = std::result::Result<T, ValueError>;
@@ -185,18 +186,7 @@ pub(super) fn push_text(builder: &mut StringViewBuilder, rule: TextRule, text: &
         TextRule::Any => text,
         TextRule::Varchar(length) => limit(text, length, "character varying")?,
         TextRule::Char(length) => limit(text.trim_end_matches(' '), length, "character")?,
-        TextRule::Json => {
-            serde_json::from_str::<serde_json::Value>(text).map_err(|error| {
-                Box::new(
-                    QueryError::new(
-                        ErrorKind::InvalidTextRepresentation,
-                        "invalid input syntax for type json",
-                    )
-                    .with_detail(error.to_string()),
-                )
-            })?;
-            text
-        }
+        TextRule::Json => &json::normalized(text).map_err(Box::new)?,
     };
     builder
         .try_append_value(text)

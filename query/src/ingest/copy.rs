@@ -152,7 +152,7 @@ fn open(
 ) -> Result<(Reader, CopyRows), QueryError> {
     let times = TimeReader::new(
         &target.database.options,
-        session.settings().time_zone,
+        session.settings().reading(),
         session.transaction_time_ns(),
     );
     if let Some(missing) = target.missing(&fields) {

@@ -4,7 +4,7 @@ use datafusion::common::ScalarValue;
 
 use super::number::{Decimal, decode_numeric};
 use super::time::POSTGRES_EPOCH_SECONDS;
-use crate::{ErrorKind, Format, QueryError};
+use crate::{ErrorKind, Format, QueryError, pg_type};
 
 /// A value with what is known of its type. What a column makes of it is PostgreSQL's assignment cast (`column.rs`).
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +142,13 @@ impl<'a> Datum<'a> {
             ScalarValue::Float32(Some(value)) => Datum::Real(*value),
             ScalarValue::Float64(Some(value)) => Datum::Double(*value),
             ScalarValue::Decimal128(Some(value), _, scale) => Datum::Numeric(Numeric::new(*value, -i32::from(*scale))),
+            ScalarValue::LargeBinary(Some(key)) => match pg_type::numeric::decode_key(key) {
+                pg_type::numeric::Numeric::Finite(decimal) => {
+                    let mantissa = i128::try_from(&decimal.unscaled).ok()?;
+                    Datum::Numeric(Numeric::new(mantissa, -i32::try_from(decimal.scale).ok()?))
+                }
+                _ => return None,
+            },
             ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) => Datum::Text(text.as_bytes()),
             ScalarValue::Binary(Some(bytes)) | ScalarValue::BinaryView(Some(bytes)) => Datum::Bytes(bytes),
             ScalarValue::Date32(Some(days)) => Datum::Date(*days),

@@ -114,7 +114,7 @@ async fn evaluate_defaults(
 fn times(session: &Session, target: &Target) -> TimeReader {
     TimeReader::new(
         &target.database.options,
-        session.settings().time_zone,
+        session.settings().reading(),
         session.transaction_time_ns(),
     )
 }

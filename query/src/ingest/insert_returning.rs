@@ -313,7 +313,7 @@ fn selection(session: &Session, target: &Target, keys: &[Key]) -> Result<Option<
     };
     let reader = TimeReader::new(
         &target.database.options,
-        session.settings().time_zone,
+        session.settings().reading(),
         session.transaction_time_ns(),
     );
     let quoted = |name: &str| ast::Ident::with_quote('"', name).to_string();

@@ -31,7 +31,7 @@ impl PreparedInsert {
         constants: &Constants,
     ) -> Result<u64, QueryError> {
         let engine = Arc::clone(session.engine());
-        let zone = session.settings().time_zone;
+        let reading = session.settings().reading();
         let now_ns = session.transaction_time_ns();
         let accumulator = session.accumulator();
         let values = Values {
@@ -49,7 +49,7 @@ impl PreparedInsert {
                 Some(context) if context.database_oid == database.oid => context,
                 other => other.insert(Context {
                     database_oid: database.oid,
-                    times: TimeReader::new(&database.options, zone, now_ns),
+                    times: TimeReader::new(&database.options, reading, now_ns),
                     names: CatalogNames::new(engine.catalog(), database.oid),
                 }),
             };

@@ -9,6 +9,7 @@ use taospg_catalog::{DatabaseOptions, Precision};
 use super::written_time::{
     Problem, Written, WrittenZone, days_of, infinite, local_offset, scan_fraction, scan_offset, utc_offset,
 };
+use crate::pg_type::time::Reading;
 use crate::{ErrorKind, QueryError};
 
 type Result<T> = std::result::Result<T, Box<QueryError>>;
@@ -28,6 +29,7 @@ const OFFSET_SPAN_SECONDS: i64 = 900;
 const INTEGER_TIME_DIGITS_MIN: usize = 9;
 
 pub struct TimeReader {
+    reading: Reading,
     zone: Tz,
     zone_is_utc: bool,
     precision: Precision,
@@ -48,13 +50,16 @@ pub struct TimeReader {
 }
 
 impl TimeReader {
-    pub fn new(options: &DatabaseOptions, zone: Tz, now_ns: i64) -> TimeReader {
+    pub fn new(options: &DatabaseOptions, reading: impl Into<Reading>, now_ns: i64) -> TimeReader {
+        let reading = reading.into();
+        let zone = reading.zone;
         let units_per_second = options.precision.units_per_second();
         let unit_ns = NANOSECONDS / units_per_second;
         let now = now_ns / unit_ns;
         let keep = options.keep_ms.saturating_mul(units_per_second / 1_000);
         let future = (FUTURE_YEARS_MAX * 365 * DAY_SECONDS).saturating_mul(units_per_second);
         TimeReader {
+            reading,
             zone,
             zone_is_utc: matches!(zone, Tz::UTC | Tz::Etc__UTC | Tz::GMT | Tz::Etc__GMT),
             precision: options.precision,
@@ -246,7 +251,8 @@ impl TimeReader {
         {
             return Ok(value);
         }
-        let written = Written::parse(trimmed, self.now_ns, self.zone).map_err(|problem| problem.error(name, text))?;
+        let written =
+            Written::parse(trimmed, self.now_ns, self.reading).map_err(|problem| problem.error(name, text))?;
         let mut seconds = written.seconds;
         if zoned {
             seconds -= match written.zone {
@@ -264,7 +270,8 @@ impl TimeReader {
     /// A date from a whole field: days since 1970.
     pub fn parse_date(&mut self, text: &[u8]) -> Result<i32> {
         let trimmed = text.trim_ascii();
-        let written = Written::parse(trimmed, self.now_ns, self.zone).map_err(|problem| problem.error("date", text))?;
+        let written =
+            Written::parse(trimmed, self.now_ns, self.reading).map_err(|problem| problem.error("date", text))?;
         let local = if written.is_instant {
             written.seconds + utc_offset(self.zone, written.seconds)
         } else {

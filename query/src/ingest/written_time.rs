@@ -4,7 +4,8 @@ use chrono::{LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
 use super::number::shown;
-use super::time::{DAY_SECONDS, NANOSECONDS};
+use super::time::NANOSECONDS;
+use crate::pg_type::time::{self, Reading, Suffix, TimeError};
 use crate::{ErrorKind, QueryError};
 
 /// Which offset a written time has.
@@ -150,202 +151,37 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// The forms besides the usual one: a date alone, slashes, no separators, AM and PM, named zones, words.
-    pub(super) fn parse(text: &[u8], now_ns: i64, zone: Tz) -> std::result::Result<Written, Problem> {
+    /// The forms besides the usual one: see `pg_type/time.rs`, which reads them for literals too.
+    pub(super) fn parse(text: &[u8], now_ns: i64, reading: Reading) -> std::result::Result<Written, Problem> {
         let text = std::str::from_utf8(text).map_err(|_| Problem::Syntax)?;
-        if let Some(word) = Written::word(text, now_ns, zone) {
-            return word;
-        }
-        let (days, rest) = parse_date(text)?;
-        let mut rest = rest.trim_start();
-        if let Some(after) = rest.strip_prefix(['T', 't'])
-            && after.starts_with(|first: char| first.is_ascii_digit())
-        {
-            rest = after;
-        }
-        let mut seconds = days * DAY_SECONDS;
-        let mut nanoseconds = 0;
-        if rest.starts_with(|first: char| first.is_ascii_digit()) {
-            let (clock, fraction, after) = parse_clock(rest)?;
-            seconds += clock;
-            nanoseconds = fraction;
-            rest = after;
-        }
-        let zone = parse_zone(rest.trim())?;
-        Ok(Written {
+        let clock = |seconds, nanoseconds, zone, is_instant| Written {
             seconds,
             nanoseconds,
             zone,
-            is_instant: false,
-        })
-    }
-
-    fn word(text: &str, now_ns: i64, zone: Tz) -> Option<std::result::Result<Written, Problem>> {
-        let now_seconds = now_ns.div_euclid(NANOSECONDS);
-        let today = (now_seconds + utc_offset(zone, now_seconds)).div_euclid(DAY_SECONDS);
-        let instant = |seconds, nanoseconds| Written {
-            seconds,
-            nanoseconds,
-            zone: WrittenZone::Offset(0),
-            is_instant: true,
+            is_instant,
         };
-        let midnight = |days: i64| Written {
-            seconds: days * DAY_SECONDS,
-            nanoseconds: 0,
-            zone: WrittenZone::Session,
-            is_instant: false,
-        };
-        Some(Ok(match text.to_ascii_lowercase().as_str() {
-            "now" => instant(now_seconds, now_ns.rem_euclid(NANOSECONDS)),
-            "epoch" => instant(0, 0),
-            "today" => midnight(today),
-            "tomorrow" => midnight(today + 1),
-            "yesterday" => midnight(today - 1),
-            "infinity" | "-infinity" | "+infinity" => return Some(Err(Problem::Infinite)),
-            _ => return None,
-        }))
-    }
-}
-
-/// Takes a number of 1 to `digits_max` digits off the front.
-fn take_number(text: &str, digits_max: usize) -> Option<(i64, usize, &str)> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    if digits == 0 || digits > digits_max {
-        return None;
-    }
-    let (number, rest) = text.split_at(digits);
-    Some((number.parse().ok()?, digits, rest))
-}
-
-/// Days since 1970, and what follows the date.
-fn parse_date(text: &str) -> std::result::Result<(i64, &str), Problem> {
-    let (first, digits, rest) = take_number(text, 8).ok_or(Problem::Syntax)?;
-    if digits == 8 {
-        let days = days_of(first / 10_000, first / 100 % 100, first % 100).ok_or(Problem::OutOfRange)?;
-        return Ok((days, rest));
-    }
-    let separator = rest
-        .chars()
-        .next()
-        .filter(|c| matches!(c, '-' | '/' | '.'))
-        .ok_or(Problem::Syntax)?;
-    let rest = &rest[1..];
-    let (second, _, rest) = take_number(rest, 2).ok_or(Problem::Syntax)?;
-    let rest = rest.strip_prefix(separator).ok_or(Problem::Syntax)?;
-    let (third, third_digits, rest) = take_number(rest, 5).ok_or(Problem::Syntax)?;
-    let (year, month, day) = if digits >= 4 {
-        if third_digits > 2 {
-            return Err(Problem::Syntax);
-        }
-        (first, second, third)
-    } else if digits <= 2 && third_digits >= 4 {
-        (third, first, second) // month first, the default of DateStyle
-    } else {
-        return Err(Problem::Syntax);
-    };
-    let days = days_of(year, month, day).ok_or(Problem::OutOfRange)?;
-    Ok((days, rest))
-}
-
-/// Seconds of the day, nanoseconds, and what follows: `hh:mm[:ss[.f]]`, `hhmm[ss[.f]]`, with AM or PM.
-fn parse_clock(text: &str) -> std::result::Result<(i64, i64, &str), Problem> {
-    let (first, digits, mut rest) = take_number(text, 6).ok_or(Problem::Syntax)?;
-    let (mut hour, minute, mut second) = match digits {
-        6 => (first / 10_000, first / 100 % 100, first % 100),
-        4 => (first / 100, first % 100, 0),
-        1 | 2 => {
-            rest = rest.strip_prefix(':').ok_or(Problem::Syntax)?;
-            let (minute, _, after) = take_number(rest, 2).ok_or(Problem::Syntax)?;
-            rest = after;
-            (first, minute, 0)
-        }
-        _ => return Err(Problem::Syntax),
-    };
-    if digits <= 2
-        && let Some(after) = rest.strip_prefix(':')
-    {
-        let (value, _, after) = take_number(after, 2).ok_or(Problem::Syntax)?;
-        second = value;
-        rest = after;
-    }
-    let mut nanoseconds = 0;
-    if let Some(after) = rest.strip_prefix('.') {
-        let (value, read) = scan_fraction(after.as_bytes());
-        nanoseconds = value;
-        rest = &after[read..]; // digits are one byte each
-    }
-    let word = rest.trim_start().get(..2).map(str::to_ascii_lowercase);
-    if let Some(half @ ("am" | "pm")) = word.as_deref() {
-        if !(1..=12).contains(&hour) {
-            return Err(Problem::OutOfRange);
-        }
-        hour = hour % 12 + if half == "pm" { 12 } else { 0 };
-        rest = &rest.trim_start()[2..];
-    }
-    // Midnight at the day's end and a leap second are fine, and mean the next second.
-    let at_end = hour == 24 && minute == 0 && second == 0 && nanoseconds == 0;
-    if (hour > 23 && !at_end) || minute > 59 || second > 60 {
-        return Err(Problem::OutOfRange);
-    }
-    Ok((hour * 3600 + minute * 60 + second, nanoseconds, rest))
-}
-
-fn parse_zone(text: &str) -> std::result::Result<WrittenZone, Problem> {
-    let bytes = text.as_bytes();
-    match bytes {
-        [] => Ok(WrittenZone::Session),
-        [sign @ (b'+' | b'-'), offset @ ..] => {
-            // A single digit is an hour.
-            let (seconds, read) = match offset {
-                [hour @ b'0'..=b'9'] => (i64::from(hour - b'0') * 3600, 1),
-                _ => scan_offset(offset).ok_or(Problem::Syntax)?,
-            };
-            if read != offset.len() {
-                return Err(Problem::Syntax);
+        match time::read(text, i128::from(now_ns), reading) {
+            Ok(time::Written::Infinite { .. }) => Err(Problem::Infinite),
+            Ok(time::Written::Instant(instant)) => {
+                let instant = i64::try_from(instant).map_err(|_| Problem::OutOfRange)?;
+                let (seconds, nanoseconds) = (instant.div_euclid(NANOSECONDS), instant.rem_euclid(NANOSECONDS));
+                Ok(clock(seconds, nanoseconds, WrittenZone::Offset(0), true))
             }
-            Ok(WrittenZone::Offset(if *sign == b'-' { -seconds } else { seconds }))
-        }
-        _ => {
-            let lower = text.to_ascii_lowercase();
-            if let Some((_, hours)) = ABBREVIATIONS.iter().find(|(name, _)| *name == lower) {
-                return Ok(WrittenZone::Offset(hours * 3600));
+            Ok(time::Written::Clock {
+                seconds,
+                nanoseconds,
+                zone,
+            }) => {
+                let zone = match zone {
+                    None => WrittenZone::Session,
+                    Some(Suffix::Seconds(seconds)) => WrittenZone::Offset(seconds.into()),
+                    Some(Suffix::Zone(zone)) => WrittenZone::Named(zone),
+                };
+                Ok(clock(seconds, nanoseconds.into(), zone, false))
             }
-            if !text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte))
-            {
-                return Err(Problem::Syntax);
-            }
-            let named = chrono_tz::TZ_VARIANTS
-                .iter()
-                .find(|zone| zone.name().eq_ignore_ascii_case(text));
-            named.copied().map(WrittenZone::Named).ok_or(Problem::Zone)
+            Err(TimeError::Syntax) => Err(Problem::Syntax),
+            Err(TimeError::Range) => Err(Problem::OutOfRange),
+            Err(TimeError::Zone) => Err(Problem::Zone),
         }
     }
 }
-
-/// Abbreviations that mean one offset in PostgreSQL's default set, in hours.
-const ABBREVIATIONS: &[(&str, i64)] = &[
-    ("z", 0),
-    ("utc", 0),
-    ("gmt", 0),
-    ("ut", 0),
-    ("wet", 0),
-    ("bst", 1),
-    ("cet", 1),
-    ("west", 1),
-    ("cest", 2),
-    ("eet", 2),
-    ("eest", 3),
-    ("msk", 3),
-    ("jst", 9),
-    ("kst", 9),
-    ("est", -5),
-    ("edt", -4),
-    ("cst", -6),
-    ("cdt", -5),
-    ("mst", -7),
-    ("mdt", -6),
-    ("pst", -8),
-    ("pdt", -7),
-];

@@ -9,20 +9,30 @@ use chrono_tz::Tz;
 use datafusion::common::ScalarValue;
 
 use super::interval::parse_interval;
-use super::time::{self, TimeError};
-use super::{Format, Parameter, arrow_type, element_oid, numeric, oid, type_name, utc};
+use super::numeric::Numeric;
+use super::time::{self, Reading, TimeError};
+use super::{Format, Parameter, arrow_type, element_oid, json, oid, type_name, utc};
+use crate::functions::numeric::refused;
 use crate::{ErrorKind, QueryError};
 
 /// Microseconds and days from 1970 to PostgreSQL's epoch, 2000-01-01.
 const EPOCH_2000_US: i64 = 946_684_800_000_000;
 const EPOCH_2000_DAYS: i32 = 10_957;
 
+/// PostgreSQL's timestamps begin with 4714-11-24 BC, Julian day 0, and end before 294277-01-01.
+const TIMESTAMP_MIN_NS: i128 = -210_866_803_200 * 1_000_000_000;
+const TIMESTAMP_END_NS: i128 = 9_224_318_016_000 * 1_000_000_000;
+
 /// Elements of an array parameter at most: PostgreSQL's own limit of 1 GB allows no more of the smallest.
 const ARRAY_ELEMENTS_MAX: usize = 1 << 27;
 
-/// The value of a Bind parameter of this type. Text times without a zone are read in `time_zone`. Timestamps come in microseconds, or in
+/// The value of a Bind parameter of this type. Texts of times are read as `reading` says. Timestamps come in microseconds, or in
 /// nanoseconds where their text has that many digits.
-pub fn decode_parameter(oid: u32, parameter: &Parameter, time_zone: Tz) -> Result<ScalarValue, QueryError> {
+pub fn decode_parameter(
+    oid: u32,
+    parameter: &Parameter,
+    reading: impl Into<Reading>,
+) -> Result<ScalarValue, QueryError> {
     let Some(data_type) = arrow_type(oid) else {
         return Err(QueryError::new(
             ErrorKind::FeatureNotSupported,
@@ -38,7 +48,7 @@ pub fn decode_parameter(oid: u32, parameter: &Parameter, time_zone: Tz) -> Resul
     }
     match (&parameter.value, parameter.format) {
         (None, _) => Ok(ScalarValue::try_from(&data_type).unwrap_or(ScalarValue::Null)),
-        (Some(bytes), Format::Text) => parse_literal(oid, utf8(bytes)?, time_zone),
+        (Some(bytes), Format::Text) => parse_literal(oid, utf8(bytes)?, reading),
         (Some(bytes), Format::Binary) => binary(oid, bytes),
     }
 }
@@ -93,13 +103,21 @@ fn time_error(oid: u32, text: &str) -> impl Fn(TimeError) -> QueryError {
             ErrorKind::DatetimeFieldOverflow,
             format!("date/time field value out of range: \"{text}\""),
         ),
+        TimeError::Zone => {
+            let name = text.split_whitespace().next_back().unwrap_or_default().to_lowercase();
+            QueryError::new(
+                ErrorKind::InvalidParameterValue,
+                format!("time zone \"{name}\" not recognized"),
+            )
+        }
     }
 }
 
 /// The value that a text has as this type, as PostgreSQL's input function of the type reads it.
-pub fn parse_literal(oid: u32, text: &str, time_zone: Tz) -> Result<ScalarValue, QueryError> {
+pub fn parse_literal(oid: u32, text: &str, reading: impl Into<Reading>) -> Result<ScalarValue, QueryError> {
+    let reading = reading.into();
     if let Some(element) = element_oid(oid) {
-        return array_text(oid, element, text, time_zone);
+        return array_text(oid, element, text, reading);
     }
     let trimmed = text.trim();
     let integer = || integer_text(oid, trimmed);
@@ -117,19 +135,17 @@ pub fn parse_literal(oid: u32, text: &str, time_zone: Tz) -> Result<ScalarValue,
             .map_err(|_| out_of_range(oid, trimmed))?,
         oid::FLOAT4 => ScalarValue::Float32(Some(float_text(oid, trimmed)? as f32)),
         oid::FLOAT8 => ScalarValue::Float64(Some(float_text(oid, trimmed)?)),
-        oid::NUMERIC => numeric::parse(trimmed).ok_or_else(|| syntax(oid, text))?,
-        oid::BYTEA => ScalarValue::BinaryView(Some(bytea_text(text).ok_or_else(|| syntax(oid, text))?)),
-        oid::DATE => ScalarValue::Date32(Some(
-            time::parse_date(trimmed, time_zone).map_err(time_error(oid, text))?,
-        )),
+        oid::NUMERIC => Numeric::parse(trimmed).map_err(|error| refused(error, text))?.scalar(),
+        oid::BYTEA => ScalarValue::BinaryView(Some(bytea_text(text).ok_or_else(|| bytea_error(text))?)),
+        oid::DATE => ScalarValue::Date32(Some(time::parse_date(trimmed, reading).map_err(time_error(oid, text))?)),
         oid::TIME => ScalarValue::Time64Microsecond(Some(time::parse_time(trimmed).map_err(time_error(oid, text))?)),
         oid::TIMESTAMP => timestamp(
-            time::parse_timestamp(trimmed, time_zone).map_err(time_error(oid, text))?,
+            time::parse_timestamp(trimmed, reading).map_err(time_error(oid, text))?,
             None,
             text,
         )?,
         oid::TIMESTAMPTZ => timestamp(
-            time::parse_timestamptz(trimmed, time_zone).map_err(time_error(oid, text))?,
+            time::parse_timestamptz(trimmed, reading).map_err(time_error(oid, text))?,
             Some(utc()),
             text,
         )?,
@@ -137,10 +153,11 @@ pub fn parse_literal(oid: u32, text: &str, time_zone: Tz) -> Result<ScalarValue,
             ScalarValue::IntervalMonthDayNano(Some(parse_interval(text).ok_or_else(|| syntax(oid, text))?))
         }
         oid::UUID => ScalarValue::Utf8View(Some(uuid_text(trimmed).ok_or_else(|| syntax(oid, text))?)),
-        oid::JSON | oid::JSONB => match serde_json::from_str::<serde_json::Value>(text) {
-            Ok(_) => ScalarValue::Utf8View(Some(text.to_string())),
-            Err(_) => return Err(syntax(oid, text)),
-        },
+        oid::JSON => {
+            json::check(text)?;
+            ScalarValue::Utf8View(Some(text.to_string()))
+        }
+        oid::JSONB => ScalarValue::Utf8View(Some(json::normalized(text)?)),
         _ => ScalarValue::Utf8View(Some(text.to_string())),
     })
 }
@@ -152,6 +169,17 @@ fn timestamp(nanoseconds: i128, zone: Option<Arc<str>>, text: &str) -> Result<Sc
             format!("timestamp out of range: \"{text}\""),
         )
     };
+    let infinite = match nanoseconds {
+        time::INFINITY => Some(i64::MAX),
+        time::NEGATIVE_INFINITY => Some(i64::MIN),
+        _ => None,
+    };
+    if infinite.is_some() {
+        return Ok(ScalarValue::TimestampMicrosecond(infinite, zone));
+    }
+    if !(TIMESTAMP_MIN_NS..TIMESTAMP_END_NS).contains(&nanoseconds) {
+        return Err(overflow());
+    }
     if nanoseconds % 1_000 != 0
         && let Ok(value) = i64::try_from(nanoseconds)
     {
@@ -188,13 +216,41 @@ fn float_text(oid: u32, text: &str) -> Result<f64, QueryError> {
     let value = fast_float2::parse::<f64, _>(text).map_err(|_| syntax(oid, text))?;
     let named = text.bytes().any(|byte| matches!(byte, b'i' | b'I' | b'n' | b'N'));
     let fits = value.is_finite() && (oid == oid::FLOAT8 || (value as f32).is_finite());
-    if !named && !fits {
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    let vanished = (value == 0.0 || (oid == oid::FLOAT4 && value as f32 == 0.0))
+        && digits.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    if !named && (!fits || vanished) {
         return Err(QueryError::new(
             ErrorKind::NumericValueOutOfRange,
             format!("\"{text}\" is out of range for type {}", type_name(oid)),
         ));
     }
     Ok(value)
+}
+
+fn bytea_error(text: &str) -> QueryError {
+    let wrong = text.strip_prefix("\\x").and_then(|hex| {
+        hex.chars()
+            .find(|digit| !digit.is_ascii_hexdigit() && !digit.is_ascii_whitespace())
+    });
+    let message = match wrong {
+        Some(digit) => format!("invalid hexadecimal digit: \"{digit}\""),
+        None if text.starts_with("\\x") => "invalid hexadecimal data: odd number of digits".to_string(),
+        None => {
+            return QueryError::new(
+                ErrorKind::InvalidTextRepresentation,
+                "invalid input syntax for type bytea",
+            );
+        }
+    };
+    QueryError::new(ErrorKind::InvalidParameterValue, message)
+}
+
+fn several_dimensions() -> QueryError {
+    QueryError::new(
+        ErrorKind::FeatureNotSupported,
+        "arrays of several dimensions are not supported",
+    )
 }
 
 fn bytea_text(text: &str) -> Option<Vec<u8>> {
@@ -251,7 +307,7 @@ fn uuid_text(text: &str) -> Option<String> {
 }
 
 /// `{1,2,NULL,"a b"}`: one dimension.
-fn array_text(oid: u32, element: u32, text: &str, time_zone: Tz) -> Result<ScalarValue, QueryError> {
+fn array_text(oid: u32, element: u32, text: &str, reading: Reading) -> Result<ScalarValue, QueryError> {
     let malformed = || {
         QueryError::new(
             ErrorKind::InvalidTextRepresentation,
@@ -294,6 +350,7 @@ fn array_text(oid: u32, element: u32, text: &str, time_zone: Tz) -> Result<Scala
             while let Some(c) = chars.peek().copied() {
                 match c {
                     ',' => break,
+                    '{' if item.is_empty() => return Err(several_dimensions()),
                     '{' | '}' | '"' => return Err(malformed()),
                     '\\' => {
                         chars.next();
@@ -312,7 +369,7 @@ fn array_text(oid: u32, element: u32, text: &str, time_zone: Tz) -> Result<Scala
         }
         values.push(match !quoted && item.eq_ignore_ascii_case("null") {
             true => null.clone(),
-            false => parse_literal(element, &item, time_zone)?,
+            false => parse_literal(element, &item, reading)?,
         });
         match chars.next() {
             None => return list(oid, element, values),
@@ -367,10 +424,13 @@ fn binary(oid: u32, bytes: &[u8]) -> Result<ScalarValue, QueryError> {
         oid::OID => fixed(bytes).map(|value| ScalarValue::UInt32(Some(u32::from_be_bytes(value)))),
         oid::FLOAT4 => fixed(bytes).map(|value| ScalarValue::Float32(Some(f32::from_be_bytes(value)))),
         oid::FLOAT8 => fixed(bytes).map(|value| ScalarValue::Float64(Some(f64::from_be_bytes(value)))),
-        oid::NUMERIC => numeric::decode(bytes),
+        oid::NUMERIC => Numeric::decode(bytes).map(|value| value.scalar()),
         oid::BYTEA => Some(ScalarValue::BinaryView(Some(bytes.to_vec()))),
         oid::DATE => fixed(bytes)
-            .and_then(|value| i32::from_be_bytes(value).checked_add(EPOCH_2000_DAYS))
+            .and_then(|value| match i32::from_be_bytes(value) {
+                infinite @ (i32::MIN | i32::MAX) => Some(infinite),
+                days => days.checked_add(EPOCH_2000_DAYS),
+            })
             .map(|days| ScalarValue::Date32(Some(days))),
         oid::TIME => fixed(bytes)
             .map(i64::from_be_bytes)
@@ -379,7 +439,10 @@ fn binary(oid: u32, bytes: &[u8]) -> Result<ScalarValue, QueryError> {
         oid::TIMESTAMP | oid::TIMESTAMPTZ => {
             let zone = (oid == oid::TIMESTAMPTZ).then(utc);
             fixed(bytes)
-                .and_then(|value| i64::from_be_bytes(value).checked_add(EPOCH_2000_US))
+                .and_then(|value| match i64::from_be_bytes(value) {
+                    infinite @ (i64::MIN | i64::MAX) => Some(infinite),
+                    value => value.checked_add(EPOCH_2000_US),
+                })
                 .map(|value| ScalarValue::TimestampMicrosecond(Some(value), zone))
         }
         oid::INTERVAL => fixed::<16>(bytes).and_then(|value| {
@@ -447,6 +510,9 @@ fn array_binary(oid: u32, element: u32, bytes: &[u8]) -> Result<ScalarValue, Que
     }
     let count = usize::try_from(word()?).map_err(|_| bad())?;
     let _lower_bound = word()?;
+    if (2..=6).contains(&dimensions) {
+        return Err(several_dimensions());
+    }
     if dimensions != 1 || count > ARRAY_ELEMENTS_MAX || arrow_type(sent_element) != arrow_type(element) {
         return Err(bad());
     }
@@ -520,7 +586,7 @@ mod tests {
             "invalid input syntax for type timestamp with time zone: \"soon\""
         );
         assert_eq!(message(oid::FLOAT4, "1e400"), "\"1e400\" is out of range for type real");
-        assert_eq!(message(oid::JSONB, "{"), "invalid input syntax for type jsonb: \"{\"");
+        assert_eq!(message(oid::JSONB, "{"), "invalid input syntax for type json");
         assert_eq!(message(1007, "{1"), "malformed array literal: \"{1\"");
     }
 

@@ -4,7 +4,12 @@
 //! (`1-2`), and ISO 8601 with designators (`P1Y2M3DT4H5M6.7S`). A number without a unit is seconds, before a clock days. What a fraction leaves of
 //! years goes into months, of months into days of 30 to a month, of weeks and days into the clock.
 
-use arrow::datatypes::IntervalMonthDayNano;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, IntervalMonthDayNanoArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
+use arrow::error::ArrowError;
 
 const NANOSECONDS_PER_SECOND: i128 = 1_000_000_000;
 const NANOSECONDS_PER_DAY: i128 = 86_400 * NANOSECONDS_PER_SECOND;
@@ -18,6 +23,24 @@ struct Sum {
     months: i128,
     days: i128,
     nanoseconds: i128,
+}
+
+/// Intervals as they are; differences of timestamps with their whole days as days.
+pub fn of_duration(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    if matches!(array.data_type(), DataType::Interval(IntervalUnit::MonthDayNano)) {
+        return Ok(array.clone());
+    }
+    let is_difference = matches!(array.data_type(), DataType::Duration(_));
+    let intervals = cast(array, &DataType::Interval(IntervalUnit::MonthDayNano))?;
+    if !is_difference {
+        return Ok(intervals);
+    }
+    const DAY: i64 = NANOSECONDS_PER_DAY as i64;
+    let justified: IntervalMonthDayNanoArray = intervals
+        .as_primitive::<IntervalMonthDayNanoType>()
+        // 64 bits of nanoseconds are 106,751 days.
+        .unary(|value| IntervalMonthDayNano::new(0, (value.nanoseconds / DAY) as i32, value.nanoseconds % DAY));
+    Ok(Arc::new(justified))
 }
 
 /// `None`: the text is no interval.

@@ -11,9 +11,9 @@
 //! | UInt32 | 26 | oid |
 //! | Float16, Float32 | 700 | float4 |
 //! | Float64 | 701 | float8 |
-//! | Decimal32/64/128/256 | 1700 | numeric |
+//! | Decimal32/64/128/256, LargeBinary (`numeric/`) | 1700 | numeric |
 //! | Utf8, LargeUtf8, Utf8View | 25 | text |
-//! | Binary, LargeBinary, BinaryView, FixedSizeBinary | 17 | bytea |
+//! | Binary, BinaryView, FixedSizeBinary | 17 | bytea |
 //! | Date32, Date64 | 1082 | date |
 //! | Time32, Time64 | 1083 | time |
 //! | Timestamp without zone, any unit | 1114 | timestamp |
@@ -32,10 +32,13 @@ use bytes::Bytes;
 
 mod decode;
 mod interval;
-mod numeric;
+pub mod json;
+pub mod numeric;
 pub mod time;
+pub mod write;
 
 pub use decode::{decode_parameter, parse_literal};
+pub use interval::of_duration;
 
 /// How a value travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,10 +224,12 @@ pub fn data_type_oid(data_type: &DataType) -> u32 {
         DataType::UInt32 => oid::OID,
         DataType::Float16 | DataType::Float32 => oid::FLOAT4,
         DataType::Float64 => oid::FLOAT8,
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
-            oid::NUMERIC
-        }
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => oid::BYTEA,
+        DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..)
+        | DataType::LargeBinary => oid::NUMERIC,
+        DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_) => oid::BYTEA,
         DataType::Date32 | DataType::Date64 => oid::DATE,
         DataType::Time32(_) | DataType::Time64(_) => oid::TIME,
         DataType::Timestamp(_, None) => oid::TIMESTAMP,
@@ -265,7 +270,7 @@ pub fn arrow_type(oid: u32) -> Option<DataType> {
         oid::OID => DataType::UInt32,
         oid::FLOAT4 => DataType::Float32,
         oid::FLOAT8 => DataType::Float64,
-        oid::NUMERIC => DataType::Decimal128(numeric::PRECISION, numeric::SCALE),
+        oid::NUMERIC => DataType::LargeBinary,
         oid::DATE => DataType::Date32,
         oid::TIME => DataType::Time64(TimeUnit::Microsecond),
         oid::TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, None),

@@ -78,8 +78,8 @@ pub async fn matching_rows(
             read.check(session)?;
         }
     }
-    let zone = session.settings().time_zone;
-    let bound = parameters::values(&planned.parameter_types, given, zone)?;
+    let reading = session.settings().reading();
+    let bound = parameters::values(&planned.parameter_types, given, reading)?;
     // The first four identify the row; the rest takes the columns' types.
     let mut list: Vec<Expr> = Vec::new();
     for (index, (qualifier, field)) in planned.plan.schema().iter().enumerate() {
@@ -109,7 +109,7 @@ pub async fn matching_rows(
         .collect();
     databases.insert(database.oid, database);
     let context = Arc::new(QueryContext::new(session, databases.values()));
-    let state = session.engine().planner().state(zone, context);
+    let state = session.engine().planner().state(reading, context);
     let physical = prepare::physical(&state, plan, bound, !planned.parameter_types.is_empty()).await?;
     prepare::run(physical, state.task_ctx())
 }

@@ -8,16 +8,18 @@ use datafusion::sql::sqlparser::parser::Parser;
 use futures::StreamExt;
 
 use super::{errors, prepare};
+use crate::functions::numeric::cast_scalar;
+use crate::pg_type::time::Reading;
 use crate::pg_type::{self, parse_literal};
 use crate::{ErrorKind, QueryError, Session};
 
 /// The value, cast as an assignment casts: what does not fit is an error.
 pub async fn constant(session: &Session, expr: &Expr, data_type: &DataType) -> Result<ScalarValue, QueryError> {
     if let Some(text) = literal(expr) {
-        return read(text.as_deref(), data_type, session.settings().time_zone);
+        return read(text.as_deref(), data_type, session.settings().reading());
     }
     let value = evaluate(session, expr).await?;
-    assign(value, data_type, session.settings().time_zone)
+    assign(value, data_type, session.settings().reading())
 }
 
 /// The text of a literal; inside, `None` is NULL.
@@ -46,7 +48,7 @@ fn literal(expr: &Expr) -> Option<Option<String>> {
     }
 }
 
-fn read(text: Option<&str>, data_type: &DataType, zone: chrono_tz::Tz) -> Result<ScalarValue, QueryError> {
+fn read(text: Option<&str>, data_type: &DataType, reading: Reading) -> Result<ScalarValue, QueryError> {
     let failed = |error| errors::translate(error);
     let Some(text) = text else {
         return ScalarValue::try_from(data_type).map_err(failed);
@@ -56,30 +58,30 @@ fn read(text: Option<&str>, data_type: &DataType, zone: chrono_tz::Tz) -> Result
         data_type,
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64
     );
-    let value = match parse_literal(oid, text, zone) {
+    let value = match parse_literal(oid, text, reading) {
         Ok(value) => value,
         // 1.5 for an integer is rounded, as PostgreSQL does on assignment.
         Err(_) if whole && text.parse::<f64>().is_ok_and(|value| value.abs() < 9e18) => {
             let rounded = text.parse::<f64>().unwrap_or_default().round_ties_even();
-            parse_literal(oid, &format!("{rounded:.0}"), zone)?
+            parse_literal(oid, &format!("{rounded:.0}"), reading)?
         }
         Err(error) => return Err(error),
     };
     if value.data_type() == *data_type {
         return Ok(value);
     }
-    value.cast_to(data_type).map_err(failed)
+    cast_scalar(&value, data_type).map_err(failed)
 }
 
 /// A computed value as the column's type.
-fn assign(value: ScalarValue, data_type: &DataType, zone: chrono_tz::Tz) -> Result<ScalarValue, QueryError> {
+fn assign(value: ScalarValue, data_type: &DataType, reading: Reading) -> Result<ScalarValue, QueryError> {
     if value.data_type() == *data_type {
         return Ok(value);
     }
     match &value {
-        ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) => read(Some(text), data_type, zone),
-        value if value.is_null() => read(None, data_type, zone),
-        value => value.cast_to(data_type).map_err(errors::translate),
+        ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) => read(Some(text), data_type, reading),
+        value if value.is_null() => read(None, data_type, reading),
+        value => cast_scalar(value, data_type).map_err(errors::translate),
     }
 }
 

@@ -13,12 +13,15 @@ use taospg_storage::{Change, StorageError, VnodeId, VnodeView};
 
 use crate::Session;
 use crate::engine::Engine;
+use crate::pg_type::write::TextStyle;
 
 /// Travels to the scans inside the session's configuration, so that kept plans hold nothing of one execution.
 pub struct QueryContext {
     engine: Arc<Engine>,
     /// The transaction's `now()`: nanoseconds since 1970.
     pub now_ns: i64,
+    /// How casts to text write.
+    pub style: TextStyle,
     /// Of the statement's parameters, where its plan still has them.
     values: Option<ParamValues>,
     /// Uncommitted changes of the transaction, for the vnodes that have any.
@@ -40,6 +43,7 @@ impl QueryContext {
         QueryContext {
             engine: session.engine().clone(),
             now_ns: session.transaction_time_ns(),
+            style: session.text_style(),
             values: None,
             held,
             views: Mutex::new(HashMap::new()),
@@ -59,6 +63,7 @@ impl QueryContext {
         QueryContext {
             engine: self.engine.clone(),
             now_ns: 0,
+            style: TextStyle::default(),
             values: None,
             held: HashMap::new(),
             views: Mutex::new(HashMap::new()),

@@ -138,6 +138,9 @@ fn type_word(text: &str) -> &'static str {
 
 fn cast(problem: &str) -> QueryError {
     let lower_text = problem.to_ascii_lowercase();
+    if lower_text.contains("to datetime") || lower_text.contains("date32 value") {
+        return QueryError::new(ErrorKind::DatetimeFieldOverflow, "timestamp out of range");
+    }
     if lower_text.contains("divide by zero") {
         return QueryError::new(ErrorKind::DivisionByZero, "division by zero");
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, TimeUnit};
 use chrono_tz::Tz;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::metadata::FieldMetadata;
@@ -16,19 +16,24 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::{errors, numbers};
+use super::{errors, numbers, numeric};
 use crate::functions;
+use crate::functions::number_cast::NumberCast;
+use crate::functions::numeric::cast_scalar;
+use crate::functions::read_text::ReadText;
+use crate::functions::spans::{Span, SpanFunction};
+use crate::pg_type::time::Reading;
 use crate::pg_type::{self, oid, parse_literal};
 
-/// The rule, for sessions in one time zone.
+/// The rule, for sessions in one time zone and with one order of days.
 #[derive(Debug)]
 pub struct Literals {
-    zone: Tz,
+    reading: Reading,
 }
 
 impl Literals {
-    pub fn new(zone: Tz) -> Literals {
-        Literals { zone }
+    pub fn new(reading: Reading) -> Literals {
+        Literals { reading }
     }
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
@@ -45,7 +50,11 @@ impl Literals {
                     }
                     _ => (left, right),
                 };
-                Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+                let (left, right) = match is_comparison(op) {
+                    true => lengths(left, right, schema),
+                    false => (left, right),
+                };
+                numeric::settle(Expr::BinaryExpr(BinaryExpr { left, op, right }), schema)
             }
             Expr::Between(Between {
                 expr,
@@ -58,12 +67,8 @@ impl Literals {
                 let beside = expr.get_type(schema)?;
                 let low = numbers::meeting(low, &beside, true, schema)?;
                 let high = numbers::meeting(high, &beside, true, schema)?;
-                Ok(Transformed::yes(Expr::Between(Between::new(
-                    expr,
-                    negated,
-                    Box::new(low),
-                    Box::new(high),
-                ))))
+                let between = Between::new(expr, negated, Box::new(low), Box::new(high));
+                Ok(Transformed::yes(Expr::Between(numeric::range(between, schema)?)))
             }
             Expr::InList(InList { expr, list, negated }) => {
                 let beside = expr.get_type(schema)?;
@@ -71,15 +76,30 @@ impl Literals {
                     .into_iter()
                     .map(|item| numbers::meeting(self.read_or(item, &expr, schema)?, &beside, true, schema))
                     .collect::<DfResult<_>>()?;
-                Ok(Transformed::yes(Expr::InList(InList { expr, list, negated })))
+                let list = numeric::list(InList { expr, list, negated }, schema)?;
+                Ok(Transformed::yes(Expr::InList(list)))
             }
             Expr::Cast(Cast { expr, field }) => self.cast(*expr, field, schema),
-            Expr::ScalarFunction(ScalarFunction { func, args }) if CHOOSE.contains(&func.name()) => {
-                let args = numbers::alternatives(args, schema)?;
+            Expr::ScalarFunction(ScalarFunction { func, mut args }) if func.name() == "date_part" => {
+                for arg in &mut args {
+                    if matches!(arg.get_type(schema), Ok(DataType::Duration(_))) {
+                        *arg = span(Span::Justified, arg.clone());
+                    }
+                }
                 Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
             }
+            Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "nullif" => {
+                match numeric::null_if(&args, schema)? {
+                    Some(case) => Ok(Transformed::yes(case)),
+                    None => numeric::settle(Expr::ScalarFunction(ScalarFunction { func, args }), schema),
+                }
+            }
+            Expr::ScalarFunction(ScalarFunction { func, args }) if CHOOSE.contains(&func.name()) => {
+                let args = numbers::alternatives(args, schema)?;
+                numeric::settle(Expr::ScalarFunction(ScalarFunction { func, args }), schema)
+            }
             Expr::Case(case) => Ok(Transformed::yes(Expr::Case(chosen(case, schema)?))),
-            other => Ok(Transformed::no(other)),
+            other => numeric::settle(other, schema),
         }
     }
 
@@ -88,18 +108,17 @@ impl Literals {
         if let Some(literal) = text(&expr)
             && reads(target)
         {
-            let value = parse_literal(target, literal, self.zone).map_err(errors::wrap)?;
-            let value = match numbers::keeps_scale(&value, field.data_type()) {
-                true => value,
-                false => cast_value(value, field.data_type())?,
-            };
+            let value = parse_literal(target, literal, self.reading).map_err(errors::wrap)?;
+            let value = cast_value(value, field.data_type())?;
             // The metadata tells a uuid or a json from other text.
             let metadata = (!field.metadata().is_empty()).then(|| FieldMetadata::new_from_field(&field));
             return Ok(Transformed::yes(Expr::Literal(value, metadata)));
         }
-        if let Some(data_type) = numbers::unconstrained(&expr, &field, schema) {
-            let cast = Cast::new(Box::new(expr), data_type);
-            return Ok(Transformed::yes(Expr::Cast(cast)));
+        if let Some(infinite) = infinite(&expr, field.data_type()) {
+            return Ok(Transformed::yes(Expr::Literal(infinite, None)));
+        }
+        if let Some(cast) = numeric::cast(&expr, field.data_type(), schema)? {
+            return Ok(Transformed::yes(cast));
         }
         // Between instants and wall clocks stands the session's zone; Arrow would take UTC.
         let Ok(source) = expr.get_type(schema) else {
@@ -108,30 +127,56 @@ impl Literals {
                 field,
             })));
         };
+        if let Some(function) = NumberCast::between(&source, field.data_type()) {
+            let call = ScalarFunction::new_udf(Arc::new(function.into()), vec![expr]);
+            return Ok(Transformed::yes(Expr::ScalarFunction(call)));
+        }
         let in_zone = |expr: Expr| {
-            let args = vec![Expr::Literal(ScalarValue::from(self.zone.name()), None), expr];
+            let args = vec![Expr::Literal(ScalarValue::from(self.reading.zone.name()), None), expr];
             Expr::ScalarFunction(ScalarFunction::new_udf(functions::timezone(), args))
         };
         let expr = match (&source, field.data_type()) {
+            (DataType::Duration(_), DataType::Interval(_)) => span(Span::Justified, expr),
             (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, None)) => in_zone(expr),
-            (DataType::Timestamp(_, Some(_)), DataType::Date32 | DataType::Time64(_)) if self.zone != Tz::UTC => {
+            (DataType::Timestamp(_, Some(_)), DataType::Date32 | DataType::Time64(_))
+                if self.reading.zone != Tz::UTC =>
+            {
                 in_zone(expr)
             }
             (DataType::Timestamp(_, None), DataType::Timestamp(_, Some(_))) => in_zone(expr),
-            (DataType::Date32, DataType::Timestamp(unit, Some(_))) if self.zone != Tz::UTC => {
+            (DataType::Date32, DataType::Timestamp(unit, Some(_))) if self.reading.zone != Tz::UTC => {
                 in_zone(Expr::Cast(Cast::new(Box::new(expr), DataType::Timestamp(*unit, None))))
             }
             (
                 DataType::Timestamp(..)
                 | DataType::Date32
+                | DataType::Time64(_)
                 | DataType::Boolean
                 | DataType::Float32
                 | DataType::Float64
+                | DataType::Binary
+                | DataType::BinaryView
+                | DataType::LargeBinary
                 | DataType::Interval(_)
+                | DataType::Duration(_)
                 | DataType::List(_),
                 other,
-            ) if is_text(other) && !matches!(source, DataType::Date32) => {
-                Expr::ScalarFunction(ScalarFunction::new_udf(functions::to_text(), vec![expr]))
+            ) if is_text(other) => Expr::ScalarFunction(ScalarFunction::new_udf(functions::to_text(), vec![expr])),
+            (source, _) if is_text(source) && matches!(target, oid::JSON | oid::JSONB | oid::UUID) => {
+                let (_, given) = expr.to_field(schema)?;
+                match pg_type::field_oid(&given) {
+                    // What is of that type was checked when it became so; jsonb is json.
+                    of if of == target || (of, target) == (oid::JSONB, oid::JSON) => {
+                        return Ok(Transformed::no(Expr::Cast(Cast {
+                            expr: Box::new(expr),
+                            field,
+                        })));
+                    }
+                    _ => Expr::ScalarFunction(ScalarFunction::new_udf(
+                        Arc::new(ReadText::new(target).into()),
+                        vec![expr],
+                    )),
+                }
             }
             _ => {
                 return Ok(Transformed::no(Expr::Cast(Cast {
@@ -162,18 +207,35 @@ impl Literals {
         if !reads(target) || is_text(field.data_type()) {
             return Ok(None);
         }
-        let value = parse_literal(target, literal, self.zone).map_err(errors::wrap)?;
+        let value = parse_literal(target, literal, self.reading).map_err(errors::wrap)?;
         // A decimal keeps its digits: rounding them to the column's would make 1.55 equal 1.6.
         let value = match field.data_type() {
-            DataType::Decimal128(..) => value,
+            DataType::Decimal128(..) => numeric::beside_decimal(value),
             data_type => cast_value(value, data_type)?,
         };
         Ok(Some(Expr::Literal(value, None)))
     }
 }
 
-/// Functions that give one of their arguments.
-const CHOOSE: &[&str] = &["coalesce", "greatest", "least", "nullif"];
+/// Functions that give one of their arguments, or all of them side by side.
+const CHOOSE: &[&str] = &["coalesce", "greatest", "least", "make_array"];
+
+fn span(span: Span, expr: Expr) -> Expr {
+    let function = SpanFunction::new(span);
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function.into()), vec![expr]))
+}
+
+/// Intervals that are compared, as their lengths; two differences of timestamps are so already.
+fn lengths(left: Box<Expr>, right: Box<Expr>, schema: &DFSchema) -> (Box<Expr>, Box<Expr>) {
+    use DataType::{Duration, Interval};
+    match (left.get_type(schema), right.get_type(schema)) {
+        (Ok(Interval(_)), Ok(Interval(_) | Duration(_))) | (Ok(Duration(_)), Ok(Interval(_))) => (
+            Box::new(span(Span::Length, *left)),
+            Box::new(span(Span::Length, *right)),
+        ),
+        _ => (left, right),
+    }
+}
 
 /// The results of a CASE.
 fn chosen(case: Case, schema: &DFSchema) -> DfResult<Case> {
@@ -193,6 +255,11 @@ fn chosen(case: Case, schema: &DFSchema) -> DfResult<Case> {
         when_then_expr: whens.into_iter().zip(results.into_iter().map(Box::new)).collect(),
         else_expr,
     })
+}
+
+fn is_comparison(op: datafusion::logical_expr::Operator) -> bool {
+    use datafusion::logical_expr::Operator::{Gt, GtEq, Lt, LtEq};
+    is_distinct(op) || matches!(op, Lt | LtEq | Gt | GtEq)
 }
 
 fn is_distinct(op: datafusion::logical_expr::Operator) -> bool {
@@ -230,19 +297,50 @@ fn reads(target: u32) -> bool {
     !plain && pg_type::arrow_type(target).is_some()
 }
 
+/// An infinite date as a timestamp, or an infinite timestamp as a date.
+fn infinite(expr: &Expr, target: &DataType) -> Option<ScalarValue> {
+    let negative = match expr {
+        Expr::Literal(ScalarValue::Date32(Some(days @ (i32::MIN | i32::MAX))), _) => *days < 0,
+        Expr::Literal(ScalarValue::TimestampMicrosecond(Some(time @ (i64::MIN | i64::MAX)), _), _) => *time < 0,
+        _ => return None,
+    };
+    let time = if negative { i64::MIN } else { i64::MAX };
+    match target {
+        DataType::Date32 => Some(ScalarValue::Date32(Some(if negative { i32::MIN } else { i32::MAX }))),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            Some(ScalarValue::TimestampMicrosecond(Some(time), zone.clone()))
+        }
+        _ => None,
+    }
+}
+
 fn cast_value(value: ScalarValue, data_type: &DataType) -> DfResult<ScalarValue> {
     if value.data_type() == *data_type {
         return Ok(value);
+    }
+    // Infinities are the same number in every unit.
+    if let (
+        ScalarValue::TimestampMicrosecond(Some(value @ (i64::MIN | i64::MAX)), zone),
+        DataType::Timestamp(unit, _),
+    ) = (&value, data_type)
+    {
+        let zone = zone.clone();
+        return Ok(match unit {
+            TimeUnit::Second => ScalarValue::TimestampSecond(Some(*value), zone),
+            TimeUnit::Millisecond => ScalarValue::TimestampMillisecond(Some(*value), zone),
+            TimeUnit::Microsecond => ScalarValue::TimestampMicrosecond(Some(*value), zone),
+            TimeUnit::Nanosecond => ScalarValue::TimestampNanosecond(Some(*value), zone),
+        });
     }
     // Times are rounded to microseconds, not cut.
     if let (ScalarValue::TimestampNanosecond(Some(nanoseconds), zone), DataType::Timestamp(unit, _)) =
         (&value, data_type)
     {
         let step = match unit {
-            arrow::datatypes::TimeUnit::Second => 1_000_000_000,
-            arrow::datatypes::TimeUnit::Millisecond => 1_000_000,
-            arrow::datatypes::TimeUnit::Microsecond => 1_000,
-            arrow::datatypes::TimeUnit::Nanosecond => 1,
+            TimeUnit::Second => 1_000_000_000,
+            TimeUnit::Millisecond => 1_000_000,
+            TimeUnit::Microsecond => 1_000,
+            TimeUnit::Nanosecond => 1,
         };
         let rounded = nanoseconds
             .saturating_add(step / 2)
@@ -250,7 +348,7 @@ fn cast_value(value: ScalarValue, data_type: &DataType) -> DfResult<ScalarValue>
             .saturating_mul(step);
         return ScalarValue::TimestampNanosecond(Some(rounded), zone.clone()).cast_to(data_type);
     }
-    value.cast_to(data_type)
+    cast_scalar(&value, data_type)
 }
 
 impl AnalyzerRule for Literals {
@@ -274,6 +372,8 @@ impl AnalyzerRule for Literals {
                 let rewritten = expr.transform_up(|expr| self.rewrite(expr, &schema))?;
                 Ok(rewritten.update_data(|expr| name.restore(expr)))
             })?
+            .map_data(LogicalPlan::recompute_schema)?
+            .map_data(numeric::settle_node)?
             .map_data(LogicalPlan::recompute_schema)
         })
         .map(|transformed| transformed.data)

@@ -45,15 +45,15 @@ pub async fn matching_tables(
     let Some(children) = session.engine().catalog().children(table.oid) else {
         return Ok((Vec::new(), nothing()));
     };
-    let zone = session.settings().time_zone;
+    let reading = session.settings().reading();
     let context = Arc::new(QueryContext::new(session, [].into_iter()));
-    let state = session.engine().planner().state(zone, context);
+    let state = session.engine().planner().state(reading, context);
     let scope = SessionContext::new_with_state(with_own_catalog(state)?);
     let batch = columns_of(table, &children, precision, found.child())?;
     scope.register_batch(TABLES, batch).map_err(errors::translate)?;
     let mut statement = select(selection, values)?;
     crate::system::rewrite(&mut statement)?;
-    let bound = parameters::values(parameter_types, given, zone)?;
+    let bound = parameters::values(parameter_types, given, reading)?;
     let state = scope.state();
     let plan = state
         .statement_to_plan(Statement::Statement(Box::new(statement)))

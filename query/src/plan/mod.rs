@@ -36,6 +36,7 @@ mod matching_tables;
 mod names;
 mod newest;
 mod numbers;
+mod numeric;
 mod object_names;
 mod operators;
 mod parameters;

@@ -9,7 +9,8 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, Operator, ScalarUDF, cast, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::{errors, numbers};
+use super::{errors, numbers, numeric};
+use crate::functions::numeric::NUMERIC;
 use crate::functions::{self, Operation};
 use crate::pg_type::{self, oid};
 use crate::{ErrorKind, QueryError};
@@ -39,13 +40,29 @@ impl ExprPlanner for PgOperators {
         Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr }))
     }
 
+    /// An array of numbers that are not all integers is of numerics, however many digits each has.
+    fn plan_array_literal(&self, exprs: Vec<Expr>, schema: &DFSchema) -> DfResult<PlannerResult<Vec<Expr>>> {
+        let types: Vec<DataType> = exprs.iter().filter_map(|expr| expr.get_type(schema).ok()).collect();
+        let is_decimal = |data_type: &DataType| data_type.is_decimal() || *data_type == NUMERIC;
+        let fits = |data_type: &DataType| {
+            is_decimal(data_type) || data_type.is_integer() || matches!(data_type, DataType::Null)
+        };
+        if types.len() != exprs.len() || !types.iter().any(is_decimal) || !types.iter().all(fits) {
+            return Ok(PlannerResult::Original(exprs));
+        }
+        let numerics = exprs.into_iter().map(|expr| numeric::from_any(expr, schema));
+        Ok(PlannerResult::Original(numerics.collect::<DfResult<_>>()?))
+    }
+
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> DfResult<PlannerResult<RawBinaryExpr>> {
         let RawBinaryExpr { op, left, right } = expr;
         let (left, right) = (narrow(left), narrow(right));
         // A quoted literal added to a time is an interval: nothing else can be added to it.
         if op == BinaryOperator::Plus {
             let time = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Timestamp(..) | DataType::Date32));
-            if let (true, Some(interval)) = (time(&left), interval_literal(&right)?) {
+            if time(&left)
+                && let Some(interval) = interval_literal(&right)?
+            {
                 return Ok(PlannerResult::Original(RawBinaryExpr {
                     op,
                     left,
@@ -61,6 +78,10 @@ impl ExprPlanner for PgOperators {
             Some(translated) => translated,
             None => right,
         };
+        let (left, right) = (
+            like(left.clone(), &op, &right, schema)?,
+            like(right, &op, &left, schema)?,
+        );
         let (left, right) = dates(&op, left, right, schema);
         if is_interval(&left, schema) && is_interval(&right, schema) && is_comparison(&op) {
             // A month is 30 days and a day 24 hours to a comparison.
@@ -87,11 +108,17 @@ impl ExprPlanner for PgOperators {
             return planned(args.0, args.1, args.2);
         }
         use BinaryOperator::{Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Modulo, Multiply, NotEq, Plus};
+        let (left, right) = numeric::meeting_doubles(left, right, schema)?;
         let comparison = matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq);
         let (left, right) = match comparison || matches!(op, Plus | Minus | Multiply | Divide | Modulo) {
             true => numbers::operands(left, right, comparison, schema)?,
             false => (left, right),
         };
+        if let Some(operator) = logical(&op)
+            && let Some(planned) = numeric::binary(&left, operator, &right, schema)?
+        {
+            return Ok(PlannerResult::Planned(planned));
+        }
         let scaling = matches!(op, BinaryOperator::Multiply | BinaryOperator::Divide);
         if scaling {
             let interval =
@@ -269,6 +296,46 @@ fn array_text(expr: &Expr) -> bool {
         }
         _ => false,
     }
+}
+
+fn arithmetic(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus};
+    matches!(op, Plus | Minus | Multiply | Divide | Modulo)
+}
+
+/// A quoted literal beside a number is one of the same type; compared with a truth value it is one.
+fn like(expr: Expr, op: &BinaryOperator, other: &Expr, schema: &DFSchema) -> DfResult<Expr> {
+    let Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) = &expr else {
+        return Ok(expr);
+    };
+    let Ok(data_type) = other.get_type(schema) else {
+        return Ok(expr);
+    };
+    let number = data_type.is_numeric() || data_type == NUMERIC;
+    let compared = data_type == DataType::Boolean && logical(op).is_some() && !arithmetic(op);
+    if !(number && arithmetic(op)) && !compared {
+        return Ok(expr);
+    }
+    let value = pg_type::parse_literal(pg_type::data_type_oid(&data_type), text, chrono_tz::Tz::UTC);
+    Ok(Expr::Literal(value.map_err(errors::wrap)?, None))
+}
+
+/// The operators that numerics have.
+fn logical(op: &BinaryOperator) -> Option<Operator> {
+    Some(match op {
+        BinaryOperator::Plus => Operator::Plus,
+        BinaryOperator::Minus => Operator::Minus,
+        BinaryOperator::Multiply => Operator::Multiply,
+        BinaryOperator::Divide => Operator::Divide,
+        BinaryOperator::Modulo => Operator::Modulo,
+        BinaryOperator::Eq => Operator::Eq,
+        BinaryOperator::NotEq => Operator::NotEq,
+        BinaryOperator::Lt => Operator::Lt,
+        BinaryOperator::LtEq => Operator::LtEq,
+        BinaryOperator::Gt => Operator::Gt,
+        BinaryOperator::GtEq => Operator::GtEq,
+        _ => return None,
+    })
 }
 
 /// A quoted literal as an interval; `None` for anything else.

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{self, LimitClause, Value, Visit, Visitor};
 
 use super::types;
 use crate::functions::ANY_EQUAL;
+use crate::pg_type::time::Reading;
 use crate::pg_type::{self, decode_parameter, oid};
 use crate::system::{self, name_functions};
 use crate::{ErrorKind, Parameter, QueryError};
@@ -194,7 +195,7 @@ fn arguments(function: &str, args: &[Expr], schema: &DFSchema, found: &mut HashM
 }
 
 /// The values of one execution.
-pub fn values(oids: &[u32], parameters: &[Parameter], zone: chrono_tz::Tz) -> Result<ParamValues, QueryError> {
+pub fn values(oids: &[u32], parameters: &[Parameter], reading: Reading) -> Result<ParamValues, QueryError> {
     if parameters.len() != oids.len() {
         let message = format!(
             "bind message supplies {} parameters, but the prepared statement requires {}",
@@ -205,12 +206,9 @@ pub fn values(oids: &[u32], parameters: &[Parameter], zone: chrono_tz::Tz) -> Re
     }
     let mut values = Vec::with_capacity(oids.len());
     for (oid, parameter) in oids.iter().zip(parameters) {
-        let value = decode_parameter(*oid, parameter, zone)?;
-        // A value keeps what it has (nanoseconds, digits after the point) where its type leaves that open.
-        let keeps = matches!(
-            value.data_type(),
-            DataType::Timestamp(..) | DataType::Decimal128(..) | DataType::List(_)
-        );
+        let value = decode_parameter(*oid, parameter, reading)?;
+        // A value keeps what it has (nanoseconds) where its type leaves that open.
+        let keeps = matches!(value.data_type(), DataType::Timestamp(..) | DataType::List(_));
         let value: ScalarValue = match pg_type::arrow_type(*oid) {
             Some(data_type) if !keeps && !is_name(*oid) && data_type != value.data_type() => {
                 value.cast_to(&data_type).map_err(super::errors::translate)?

@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
 use chrono::DateTime;
-use chrono_tz::Tz;
 use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -15,7 +14,9 @@ use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
 use super::context::QueryContext;
-use super::{aggregate, errors, literals, newest, sort, sums, yielding};
+use super::{aggregate, errors, literals, newest, numeric, sort, sums, yielding};
+use crate::functions::text_style;
+use crate::pg_type::time::Reading;
 use crate::{EngineOptions, QueryError, functions, system};
 
 /// Rows in a batch: DataFusion's own default, which keeps a dozen columns of it in the L2 cache.
@@ -24,16 +25,16 @@ pub const BATCH_ROWS: usize = 8192;
 /// Cores from which on joins, sorts and general aggregates are spread by exchanging rows.
 const CORES_FOR_EXCHANGE: usize = 4;
 
-/// Time zones that are kept. More zones than a fleet of dashboards has, few enough to be nothing.
+/// Time zones, each with an order of days, that are kept. More zones than a fleet of dashboards has, few enough to be nothing.
 const ZONES_MAX: usize = 64;
 
 pub struct Planner {
     runtime: Arc<RuntimeEnv>,
-    /// What queries of each session time zone that was used begin with.
-    zones: Mutex<HashMap<Tz, Zone>>,
+    /// What queries of each session time zone and order of days that was used begin with.
+    zones: Mutex<HashMap<Reading, Zone>>,
 }
 
-/// Everything registered, for sessions of one time zone.
+/// Everything registered, for sessions of one time zone and one order of days.
 #[derive(Clone)]
 pub struct Zone {
     /// Cloned for a query, it costs microseconds instead of the tenth of a millisecond that registering costs.
@@ -63,9 +64,10 @@ impl Planner {
     }
 
     /// A state for one query.
-    pub fn state(&self, zone: Tz, context: Arc<QueryContext>) -> SessionState {
-        let mut state = self.zone(zone).state.as_ref().clone();
+    pub fn state(&self, reading: Reading, context: Arc<QueryContext>) -> SessionState {
+        let mut state = self.zone(reading).state.as_ref().clone();
         let now = DateTime::from_timestamp_nanos(context.now_ns);
+        text_style::register(context.style, state.config_mut().options_mut());
         state.config_mut().set_extension(context);
         let options = state.config_options().clone();
         let properties = state.execution_props_mut();
@@ -75,12 +77,12 @@ impl Planner {
     }
 
     /// What all queries of a time zone share.
-    pub fn zone(&self, zone: Tz) -> Zone {
+    pub fn zone(&self, reading: Reading) -> Zone {
         let mut zones = self.zones.lock();
-        if let Some(known) = zones.get(&zone) {
+        if let Some(known) = zones.get(&reading) {
             return known.clone();
         }
-        let state = state(zone, self.runtime.clone());
+        let state = state(reading, self.runtime.clone());
         let made = Zone {
             task: state.task_ctx(),
             state: Arc::new(state),
@@ -88,7 +90,7 @@ impl Planner {
         if zones.len() >= ZONES_MAX {
             zones.clear();
         }
-        zones.insert(zone, made.clone());
+        zones.insert(reading, made.clone());
         made
     }
 }
@@ -99,7 +101,7 @@ pub fn cores() -> usize {
     *CORES
 }
 
-fn state(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
+fn state(reading: Reading, runtime: Arc<RuntimeEnv>) -> SessionState {
     let mut config = SessionConfig::new()
         .with_batch_size(BATCH_ROWS)
         // Scans of many series are read in parallel anyway, and aggregated there; handing every row to other cores by its hash costs more than
@@ -109,7 +111,7 @@ fn state(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
         .with_information_schema(false)
         .with_round_robin_repartition(false);
     let options = config.options_mut();
-    options.execution.time_zone = Some(zone.name().to_string());
+    options.execution.time_zone = Some(reading.zone.name().to_string());
     options.sql_parser.map_string_types_to_utf8view = true;
     // Scans take none of them, and a plan that is kept must not hand a bound on to its next execution.
     options.optimizer.enable_dynamic_filter_pushdown = false;
@@ -123,11 +125,13 @@ fn state(zone: Tz, runtime: Arc<RuntimeEnv>) -> SessionState {
         .build();
     let mut builder = SessionStateBuilder::new_from_existing(state);
     if let Some(analyzer) = builder.analyzer() {
-        analyzer.rules.insert(0, Arc::new(literals::Literals::new(zone)));
+        analyzer.rules.insert(0, Arc::new(literals::Literals::new(reading)));
         analyzer.rules.insert(1, Arc::new(sums::NumericSums));
+        analyzer.rules.push(Arc::new(numeric::NumericTexts));
     }
     if let Some(optimizer) = builder.optimizer() {
-        optimizer.rules.insert(0, Arc::new(newest::NewestRows));
+        optimizer.rules.insert(0, Arc::new(numeric::NarrowNumerics));
+        optimizer.rules.insert(1, Arc::new(newest::NewestRows));
     }
     if let Some(rules) = builder.physical_optimizers() {
         rules.rules.insert(0, Arc::new(aggregate::AggregateSeries));

@@ -210,7 +210,7 @@ pub fn plan_with(
     rewrite::rewrite(&mut statement, relations, &mentioned)?;
     let databases = databases(relations);
     let context = Arc::new(QueryContext::new(session, databases.iter()));
-    let state = session.engine().planner().state(session.settings().time_zone, context);
+    let state = session.engine().planner().state(session.settings().reading(), context);
     let names = Names::new(session, &state, relations, &mentioned);
     let mut plan = logical(&names, statement.clone(), &oids)?;
     if oids.contains(&0) {
@@ -423,16 +423,16 @@ pub async fn execute(
     for read in &kept.reads {
         read.check(session)?;
     }
-    let zone = session.settings().time_zone;
-    let values = parameters::values(&prepared.parameter_types, parameters, zone)?;
+    let reading = session.settings().reading();
+    let values = parameters::values(&prepared.parameter_types, parameters, reading)?;
     let context = QueryContext::new(session, kept.databases.iter()).with_values(values.clone());
     let context = Arc::new(context);
     let planner = session.engine().planner();
-    let shared = planner.zone(zone);
+    let shared = planner.zone(reading);
     let stream = match bound(prepared, &values, &context, &shared.state).await? {
         Some(plan) => run(plan, shared.task)?,
         None => {
-            let state = planner.state(zone, context);
+            let state = planner.state(reading, context);
             let physical = physical(&state, kept.plan.clone(), values, !prepared.parameter_types.is_empty()).await?;
             match kept.explain {
                 Some(kind) => explain::run(kind, physical, &state).await?,

@@ -9,11 +9,13 @@ use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue, TableReference};
-use datafusion::datasource::provider_as_source;
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF, cast,
+};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::sqlparser::ast::{self, visit_relations};
@@ -225,8 +227,27 @@ fn widened(arg: Expr) -> Expr {
         Expr::Literal(ScalarValue::Int32(value), metadata) => {
             Expr::Literal(ScalarValue::Int64(value.map(i64::from)), metadata)
         }
+        Expr::Literal(ScalarValue::Int16(value), metadata) => {
+            Expr::Literal(ScalarValue::Int64(value.map(i64::from)), metadata)
+        }
         other => other,
     }
+}
+
+fn is_integer(arg: &Expr) -> bool {
+    matches!(arg, Expr::Literal(ScalarValue::Int32(_) | ScalarValue::Int16(_), _))
+}
+
+/// The series of integers: with arguments of that type, so are its values.
+fn as_integers(name: &str, source: Arc<dyn TableSource>) -> DfResult<Arc<dyn TableSource>> {
+    let scan = LogicalPlanBuilder::scan(name, source, None)?;
+    let columns: Vec<Expr> = scan
+        .schema()
+        .iter()
+        .map(|(relation, field)| cast(Expr::from((relation, field)), DataType::Int32).alias(field.name()))
+        .collect();
+    let plan = scan.project(columns)?.build()?;
+    Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
 }
 
 /// A function's name without `pg_catalog.` or `public.`, where ours are.
@@ -271,10 +292,14 @@ impl ContextProvider for Names<'_> {
         let args = args
             .into_iter()
             .map(|arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg)))
-            .map(|arg| arg.map(widened))
             .collect::<DfResult<Vec<_>>>()?;
+        let narrow = !args.is_empty() && args.iter().all(is_integer);
+        let args: Vec<Expr> = args.into_iter().map(widened).collect();
         let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
-        Ok(provider_as_source(provider))
+        match narrow {
+            true => as_integers(bare(name), provider_as_source(provider)),
+            false => Ok(provider_as_source(provider)),
+        }
     }
 
     fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> DfResult<Arc<dyn TableSource>> {

@@ -102,10 +102,10 @@ impl Returning {
             (_, node) => Ok(Transformed::no(node)),
         });
         let plan = plan.map_err(errors::translate)?.data;
-        let zone = session.settings().time_zone;
+        let reading = session.settings().reading();
         let context = Arc::new(QueryContext::new(session, self.databases.iter()));
-        let state = session.engine().planner().state(zone, context);
-        let none = parameters::values(&[], &[], zone)?;
+        let state = session.engine().planner().state(reading, context);
+        let none = parameters::values(&[], &[], reading)?;
         let physical = prepare::physical(&state, plan, none, false).await?;
         let stream = prepare::run(physical, state.task_ctx())?;
         Ok(RowSet {

@@ -15,6 +15,7 @@ use super::names::{folded, name_items};
 use super::resolve::{Named, Relations};
 use super::table::{self, TBNAME};
 use super::{collected, comparisons, lateral, numbers, rows, sets};
+use crate::functions::numeric::NEGATIVE;
 use crate::system::{self, TABLE_OID};
 use crate::{ErrorKind, QueryError, functions};
 
@@ -121,6 +122,7 @@ impl VisitorMut for Rewriter<'_> {
         match query.body.as_mut() {
             SetExpr::Values(values) => {
                 share_casts(&mut values.rows);
+                numbers::values(&mut values.rows);
                 for row in &mut values.rows {
                     row.content.iter_mut().for_each(narrow_literal);
                 }
@@ -232,7 +234,17 @@ impl VisitorMut for Rewriter<'_> {
             }
             Expr::Collate { expr: inner, .. } => *expr = Expr::Nested(inner.clone()),
             Expr::Substring { .. } | Expr::Overlay { .. } | Expr::Position { .. } => comparisons::keyword_call(expr),
-            Expr::UnaryOp { .. } => comparisons::unary(expr),
+            Expr::UnaryOp { .. } => {
+                comparisons::unary(expr);
+                if let Expr::UnaryOp {
+                    op: UnaryOperator::Minus,
+                    expr: inner,
+                } = expr
+                    && !is_number(inner)
+                {
+                    *expr = call(NEGATIVE, [inner.as_ref().clone()]);
+                }
+            }
             Expr::InSubquery { .. } => rows::in_subquery(expr),
             Expr::CompoundFieldAccess { .. } => comparisons::subscript(expr),
             Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => comparisons::pattern(expr),
@@ -695,6 +707,14 @@ pub fn narrow_literal(expr: &mut Expr) {
             array: false,
             format: None,
         };
+    }
+}
+
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(value.value, Value::Number(..)),
+        Expr::Nested(inner) => is_number(inner),
+        _ => false,
     }
 }
 

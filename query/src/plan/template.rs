@@ -32,6 +32,7 @@ use super::aggregate::SeriesAggregate;
 use super::context::QueryContext;
 use super::scan::SeriesScan;
 use super::table::SeriesTable;
+use crate::functions::numeric::NORMAL;
 
 /// A plan without anything of an execution in it.
 #[derive(Clone)]
@@ -57,6 +58,8 @@ pub fn can_be_kept(plan: &LogicalPlan) -> bool {
 
 fn is_steady(expr: &Expr) -> bool {
     match expr {
+        // What a parameter of this type is compared with becomes a column's own type while planning: `numeric.rs`.
+        Expr::ScalarFunction(function) if function.func.name() == NORMAL => false,
         Expr::ScalarFunction(function) => function.func.signature().volatility == Volatility::Immutable,
         Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => false,
         Expr::ScalarVariable(..) | Expr::OuterReferenceColumn(..) => false,

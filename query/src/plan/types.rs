@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::errors;
+use crate::functions::numeric::NUMERIC;
 use crate::pg_type::{self, oid};
 use crate::{ErrorKind, QueryError};
 
@@ -67,7 +68,7 @@ fn undefined(sql_type: &SqlType) -> QueryError {
 
 fn numeric(info: &ExactNumberInfo) -> Result<DataType, QueryError> {
     let (precision, scale) = match info {
-        ExactNumberInfo::None => return Ok(DataType::Decimal128(38, 10)),
+        ExactNumberInfo::None => return Ok(NUMERIC),
         ExactNumberInfo::Precision(precision) => (*precision, 0),
         ExactNumberInfo::PrecisionAndScale(precision, scale) => (*precision, *scale),
     };

@@ -25,6 +25,8 @@ use crate::ingest::accumulator::Accumulator;
 use crate::ingest::insert::PreparedInsert;
 use crate::modify::PreparedModification;
 use crate::notify::{Mailbox, Note, Notes, Notification};
+use crate::pg_type::time::Reading;
+pub use crate::pg_type::write::TextStyle;
 use crate::plan::PreparedQuery;
 use crate::settings::Settings;
 use crate::statement::shape::{self, Shape};
@@ -124,7 +126,8 @@ struct PlanKey {
     catalog_version: u64,
     roles_version: u64,
     database_oid: u32,
-    time_zone: chrono_tz::Tz,
+    /// Literals are read while planning.
+    reading: Reading,
     /// System tables and functions know who asks.
     actor: crate::access::Actor,
 }
@@ -303,7 +306,7 @@ impl Session {
     /// Whether each value is one of its parameter's type.
     pub fn check_parameters(&self, prepared: &Prepared, parameters: &[Parameter]) -> Result<(), QueryError> {
         for (oid, parameter) in prepared.parameter_types.iter().zip(parameters) {
-            crate::pg_type::decode_parameter(*oid, parameter, self.settings.time_zone)?;
+            crate::pg_type::decode_parameter(*oid, parameter, self.settings.reading())?;
         }
         Ok(())
     }
@@ -403,6 +406,8 @@ impl Session {
             time_zone: self.settings.time_zone,
             bytea_escape: self.settings.bytea_escape,
             extra_float_digits: self.settings.extra_float_digits,
+            dates: self.settings.dates,
+            intervals: self.settings.intervals,
         }
     }
 
@@ -494,7 +499,7 @@ impl Session {
             catalog_version: self.engine.catalog().version(),
             roles_version: self.engine.catalog().roles_version(),
             database_oid: self.database_oid,
-            time_zone: self.settings.time_zone,
+            reading: self.settings.reading(),
             actor: self.settings.actor,
         }
     }
@@ -791,13 +796,4 @@ pub(crate) fn startup_settings(request: &ConnectRequest, role: &Role) -> Result<
     let of_role = role.settings.iter().map(|(name, value)| (name.clone(), value.clone()));
     let wanted: Vec<(String, String)> = of_role.chain(request.settings.iter().cloned()).collect();
     Settings::at_startup(role, &wanted)
-}
-
-/// How values are written as text.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TextStyle {
-    pub time_zone: chrono_tz::Tz,
-    /// `bytea_output`: hex unless `escape`.
-    pub bytea_escape: bool,
-    pub extra_float_digits: i8,
 }

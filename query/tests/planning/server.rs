@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::StreamExt;
 use taospg_catalog::DatabaseOptions;
@@ -122,10 +122,23 @@ impl Server {
     }
 }
 
+/// Numerics without a declared scale as their digits.
+fn printable(array: &ArrayRef) -> ArrayRef {
+    let Some(keys) = array.as_binary_opt::<i64>() else {
+        return array.clone();
+    };
+    let text = |key: &[u8]| {
+        let mut out = Vec::new();
+        taospg_query::pg_type::numeric::write_key(key, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    Arc::new(keys.iter().map(|key| key.map(text)).collect::<StringArray>())
+}
+
 pub fn shown(batch: &RecordBatch, rows: &mut Vec<String>) {
     let options = FormatOptions::default().with_null("NULL");
-    let columns: Vec<ArrayFormatter> = batch
-        .columns()
+    let arrays: Vec<ArrayRef> = batch.columns().iter().map(printable).collect();
+    let columns: Vec<ArrayFormatter> = arrays
         .iter()
         .map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap())
         .collect();

@@ -13,10 +13,13 @@ use arrow::datatypes::{
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
 };
 use arrow::util::display::FormatOptions;
+use taospg_query::pg_type::numeric::write_key;
+use taospg_query::pg_type::of_duration;
+use taospg_query::pg_type::write::{bytes, datetime, float, numeric, write_interval};
 use taospg_query::{ErrorKind, Format, QueryError};
 
 use super::wire_type::WireType;
-use super::{TextContext, array, datetime, float, numeric, text};
+use super::{TextContext, array};
 
 /// A column's values, borrowed from its Arrow array.
 pub struct Column<'a> {
@@ -53,7 +56,6 @@ impl Keys<'_> {
 
 enum Bytes<'a> {
     Binary(&'a BinaryArray),
-    Large(&'a LargeBinaryArray),
     View(&'a BinaryViewArray),
 }
 
@@ -61,7 +63,6 @@ impl<'a> Bytes<'a> {
     fn get(&self, row: usize) -> &'a [u8] {
         match self {
             Bytes::Binary(array) => array.value(row),
-            Bytes::Large(array) => array.value(row),
             Bytes::View(array) => array.value(row),
         }
     }
@@ -105,6 +106,8 @@ enum Values<'a> {
         values: &'a [i256],
         scale: i8,
     },
+    /// Numerics without a declared scale.
+    Numeric(&'a LargeBinaryArray),
     /// `numeric` from whole numbers and doubles.
     NumericInt64(&'a [i64]),
     NumericUInt64(&'a [u64]),
@@ -138,6 +141,10 @@ enum Values<'a> {
 pub fn arrange(array: &ArrayRef, wire: &WireType, format: Format) -> Result<ArrayRef, QueryError> {
     if reads(wire, array.data_type()) {
         return Ok(array.clone());
+    }
+    if *wire == WireType::Interval && matches!(array.data_type(), DataType::Duration(_)) {
+        return of_duration(array)
+            .map_err(|error| QueryError::new(ErrorKind::DatetimeFieldOverflow, error.to_string()));
     }
     if let WireType::Array { element, .. } = wire
         && let Some(list) = as_list(array)?
@@ -233,11 +240,11 @@ fn reads(wire: &WireType, data_type: &DataType) -> bool {
         WireType::Float8 => matches!(data_type, A::Float64),
         WireType::Numeric => matches!(
             data_type,
-            A::Decimal128(..) | A::Decimal256(..) | A::Int64 | A::UInt64 | A::Float64
+            A::Decimal128(..) | A::Decimal256(..) | A::LargeBinary | A::Int64 | A::UInt64 | A::Float64
         ),
         WireType::Text | WireType::Json | WireType::Jsonb => text,
         WireType::Uuid => text || matches!(data_type, A::FixedSizeBinary(16)),
-        WireType::Bytea => matches!(data_type, A::Binary | A::LargeBinary | A::BinaryView),
+        WireType::Bytea => matches!(data_type, A::Binary | A::BinaryView),
         WireType::Timestamp | WireType::Timestamptz => matches!(data_type, A::Timestamp(..)),
         WireType::Date => matches!(data_type, A::Date32),
         WireType::Time => matches!(data_type, A::Time64(_)),
@@ -287,7 +294,7 @@ impl<'a> Column<'a> {
                 }
             }
             (A::Binary, _) => Values::Bytea(Bytes::Binary(array.as_binary())),
-            (A::LargeBinary, _) => Values::Bytea(Bytes::Large(array.as_binary())),
+            (A::LargeBinary, WireType::Numeric) => Values::Numeric(array.as_binary()),
             (A::BinaryView, _) => Values::Bytea(Bytes::View(array.as_binary_view())),
             (A::FixedSizeBinary(16), _) => Values::Uuid(array.as_fixed_size_binary()),
             (A::Timestamp(unit, _), _) => Values::Timestamp {
@@ -358,25 +365,32 @@ impl<'a> Column<'a> {
             Values::Int8(values) | Values::NumericInt64(values) => write_integer(values[row], out),
             Values::Oid(values) => write_integer(values[row], out),
             Values::NumericUInt64(values) => write_integer(values[row], out),
-            Values::Float4(values) => float::write_float4(values[row], context.extra_float_digits, out),
-            Values::Float8(values) => float::write_float8(values[row], context.extra_float_digits, out),
+            Values::Float4(values) => float::write_float4(values[row], context.style.extra_float_digits, out),
+            Values::Float8(values) => float::write_float8(values[row], context.style.extra_float_digits, out),
             Values::NumericFloat8(values) => write_plain_float(values[row], out),
             Values::Decimal128 { values, scale } => numeric::write_decimal128(values[row], *scale, out),
             Values::Decimal256 { values, scale } => numeric::write_decimal256(values[row], *scale, out),
+            Values::Numeric(keys) => write_key(keys.value(row), out),
             Values::Text(strings) | Values::Jsonb(strings) | Values::UuidText(strings) => {
                 out.extend_from_slice(strings.get(row).as_bytes());
             }
-            Values::Uuid(array) => text::write_uuid(array.value(row), out),
-            Values::Bytea(bytes) => text::write_bytea(bytes.get(row), context.bytea_escape, out),
+            Values::Uuid(array) => bytes::write_uuid(array.value(row), out),
+            Values::Bytea(values) => bytes::write_bytea(values.get(row), context.style.bytea_escape, out),
             Values::Timestamp { values, unit, zoned } => {
                 let zone = zoned.then_some(&mut context.zone);
-                datetime::write_timestamp(values[row], *unit, zone, out);
+                datetime::write_timestamp(values[row], *unit, zone, context.style.dates, out);
             }
-            Values::Date(values) => datetime::write_date(values[row], out),
+            Values::Date(values) => datetime::write_date(values[row], context.style.dates, out),
             Values::Time { values, unit } => datetime::write_time(values[row], *unit, out),
             Values::Interval(values) => {
                 let value = values[row];
-                datetime::write_interval(value.months, value.days, value.nanoseconds, out);
+                write_interval(
+                    value.months,
+                    value.days,
+                    value.nanoseconds,
+                    context.style.intervals,
+                    out,
+                );
             }
             Values::List {
                 array,
@@ -410,6 +424,7 @@ impl<'a> Column<'a> {
             Values::NumericInt64(_)
             | Values::NumericUInt64(_)
             | Values::NumericFloat8(_)
+            | Values::Numeric(_)
             | Values::Decimal128 { .. }
             | Values::Decimal256 { .. } => {
                 let mut digits = std::mem::take(&mut context.scratch);
@@ -421,21 +436,21 @@ impl<'a> Column<'a> {
             }
             Values::Text(strings) => out.extend_from_slice(strings.get(row).as_bytes()),
             Values::Jsonb(strings) => {
-                out.push(text::JSONB_VERSION);
+                out.push(bytes::JSONB_VERSION);
                 out.extend_from_slice(strings.get(row).as_bytes());
             }
             Values::UuidText(strings) => {
                 let given = strings.get(row);
-                let bytes = text::parse_uuid(given).ok_or_else(|| {
+                let uuid = bytes::parse_uuid(given).ok_or_else(|| {
                     QueryError::new(
                         ErrorKind::InvalidTextRepresentation,
                         format!("invalid input syntax for type uuid: \"{given}\""),
                     )
                 })?;
-                out.extend_from_slice(&bytes);
+                out.extend_from_slice(&uuid);
             }
             Values::Uuid(array) => out.extend_from_slice(array.value(row)),
-            Values::Bytea(bytes) => out.extend_from_slice(bytes.get(row)),
+            Values::Bytea(values) => out.extend_from_slice(values.get(row)),
             Values::Timestamp { values, unit, .. } => {
                 let microseconds = datetime::postgres_microseconds(values[row], *unit)
                     .ok_or_else(|| QueryError::new(ErrorKind::DatetimeFieldOverflow, "timestamp out of range"))?;

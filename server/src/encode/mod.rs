@@ -6,28 +6,24 @@
 //!
 //! A result field's type OID decides how a value is written; the Arrow type only says where it comes from. `arrange` casts a whole column
 //! where the two differ, so that the row loop never converts. Nothing is allocated per value.
-//! Leaves to others: when the buffer is sent (`rows.rs`), what a type's text looks like (`text.rs`, `datetime.rs`, `float.rs`, `numeric.rs`).
+//! Leaves to others: when the buffer is sent (`rows.rs`), what a type's text looks like (the query crate's `pg_type/write/`, which casts to text share).
 
 mod array;
 mod column;
 mod copy;
-mod datetime;
-mod float;
-mod numeric;
 #[cfg(test)]
 mod tests;
-mod text;
 mod wire_type;
 
 use std::ops::Range;
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
+use taospg_query::pg_type::write::datetime::Zone;
 use taospg_query::session::TextStyle;
 use taospg_query::{CopyFormat, ErrorKind, Format, QueryError, ResultField};
 
 use column::Column;
-use datetime::Zone;
 use wire_type::WireType;
 pub use wire_type::type_size;
 
@@ -48,8 +44,7 @@ struct Plan {
 /// What text output needs besides the value.
 pub struct TextContext {
     pub zone: Zone,
-    pub bytea_escape: bool,
-    pub extra_float_digits: i8,
+    pub style: TextStyle,
     /// Holds one value while it is being quoted.
     pub scratch: Vec<u8>,
 }
@@ -58,8 +53,7 @@ impl TextContext {
     pub fn new(style: TextStyle) -> TextContext {
         TextContext {
             zone: Zone::new(style.time_zone),
-            bytea_escape: style.bytea_escape,
-            extra_float_digits: style.extra_float_digits,
+            style,
             scratch: Vec::new(),
         }
     }

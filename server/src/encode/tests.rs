@@ -6,7 +6,8 @@ use arrow::array::*;
 use arrow::datatypes::*;
 use arrow::record_batch::RecordBatch;
 use proptest::prelude::*;
-use taospg_query::session::TextStyle;
+use taospg_query::pg_type::time::DateOrder;
+use taospg_query::pg_type::write::{DateStyle, Dates, IntervalStyle, TextStyle};
 use taospg_query::{CopyFormat, Format, ResultField};
 
 use super::*;
@@ -15,6 +16,11 @@ const STYLE: TextStyle = TextStyle {
     time_zone: chrono_tz::Tz::UTC,
     bytea_escape: false,
     extra_float_digits: 1,
+    dates: Dates {
+        style: DateStyle::Iso,
+        order: DateOrder::Mdy,
+    },
+    intervals: IntervalStyle::Postgres,
 };
 
 fn field(name: &str, type_oid: u32) -> ResultField {

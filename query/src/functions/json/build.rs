@@ -5,25 +5,26 @@
 
 use arrow::array::{Array, StructArray};
 use arrow::datatypes::{DataType, FieldRef};
-use chrono_tz::Tz;
 use datafusion::common::ScalarValue;
 
 use super::Json;
 use super::value::{by_name, write_string};
+use crate::functions::numeric::NUMERIC;
 use crate::functions::signature::{Args, Entry, Kind, Overload, refuse, text};
 use crate::functions::text::value_text;
+use crate::pg_type::write::{Dates, TextStyle};
 use crate::pg_type::{field_oid, oid};
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
 
 /// A value as JSON; its field tells JSON from other text.
-pub fn to_json(value: &ScalarValue, field: Option<&FieldRef>, zone: Tz) -> Result<Json, QueryError> {
+pub fn to_json(value: &ScalarValue, field: Option<&FieldRef>, style: TextStyle) -> Result<Json, QueryError> {
     if value.is_null() {
         return Ok(Json::Null);
     }
     let type_oid = field.map_or(oid::TEXT, |field| field_oid(field));
     match value {
-        ScalarValue::Dictionary(_, value) => to_json(value, field, zone),
+        ScalarValue::Dictionary(_, value) => to_json(value, field, style),
         ScalarValue::Boolean(Some(value)) => Ok(Json::Bool(*value)),
         ScalarValue::List(list) => {
             let item = match list.data_type() {
@@ -33,25 +34,26 @@ pub fn to_json(value: &ScalarValue, field: Option<&FieldRef>, zone: Tz) -> Resul
             let values = list.value(0);
             let elements = (0..values.len()).map(|row| {
                 let element = ScalarValue::try_from_array(&values, row).map_err(errors::translate)?;
-                to_json(&element, item.as_ref(), zone)
+                to_json(&element, item.as_ref(), style)
             });
             Ok(Json::Array(elements.collect::<Result<_, _>>()?))
         }
-        ScalarValue::Struct(row) => of_row(row, zone),
+        ScalarValue::Struct(row) => of_row(row, style),
         other => {
-            let written = value_text(other, zone)?;
+            // Dates are written in one way, whatever DateStyle is.
+            let dates = Dates::default();
+            let written = value_text(other, TextStyle { dates, ..style })?;
             let data_type = other.data_type();
+            let is_number = data_type.is_numeric() || data_type == NUMERIC;
             Ok(match data_type {
                 _ if matches!(type_oid, oid::JSON | oid::JSONB) && other.try_as_str().is_some() => {
                     Json::parse(&written)?
                 }
-                _ if data_type.is_numeric()
-                    && written.bytes().any(|byte| byte.is_ascii_alphabetic() && byte != b'e') =>
-                {
+                _ if is_number && written.bytes().any(|byte| byte.is_ascii_alphabetic() && byte != b'e') => {
                     // NaN and Infinity are no numbers of JSON.
                     Json::String(written)
                 }
-                _ if data_type.is_numeric() => Json::Number(written),
+                _ if is_number => Json::Number(written),
                 DataType::Timestamp(_, zone) => Json::String(iso(&written, zone.is_some())),
                 _ => Json::String(written),
             })
@@ -70,7 +72,7 @@ fn iso(written: &str, with_zone: bool) -> String {
 }
 
 /// A row: fields that have no name of their own are f1, f2 and so on.
-fn of_row(row: &StructArray, zone: Tz) -> Result<Json, QueryError> {
+fn of_row(row: &StructArray, style: TextStyle) -> Result<Json, QueryError> {
     let fields = row.fields().iter().zip(row.columns()).enumerate();
     let members = fields.map(|(place, (field, column))| {
         let name = match field.name() == &format!("c{place}") {
@@ -78,14 +80,14 @@ fn of_row(row: &StructArray, zone: Tz) -> Result<Json, QueryError> {
             false => field.name().clone(),
         };
         let value = ScalarValue::try_from_array(column, 0).map_err(errors::translate)?;
-        Ok((name, to_json(&value, Some(field), zone)?))
+        Ok((name, to_json(&value, Some(field), style)?))
     });
     Ok(Json::Object(members.collect::<Result<_, QueryError>>()?))
 }
 
 fn argument(args: &Args<'_>, place: usize) -> Result<Json, QueryError> {
     let env = args.env();
-    to_json(args.value(place), env.fields.get(place), env.zone)
+    to_json(args.value(place), env.fields.get(place), env.style)
 }
 
 /// The key that an argument gives.
@@ -96,7 +98,7 @@ fn key(args: &Args<'_>, place: usize) -> Result<String, QueryError> {
             format!("argument {}: key must not be null", place + 1),
         );
     }
-    value_text(args.value(place), args.env().zone)
+    value_text(args.value(place), args.env().style)
 }
 
 fn members(args: &Args<'_>, function: &str) -> Result<Vec<(String, Json)>, QueryError> {
@@ -196,7 +198,7 @@ fn aggregate_members(args: &Args<'_>) -> Result<Vec<(String, Json)>, QueryError>
         let name = ScalarValue::try_from_array(&names, row).map_err(errors::translate)?;
         match name.is_null() {
             true => refuse(ErrorKind::InvalidParameterValue, "field name must not be null"),
-            false => value_text(&name, args.env().zone),
+            false => value_text(&name, args.env().style),
         }
     });
     names.zip(values).map(|(name, value)| Ok((name?, value))).collect()

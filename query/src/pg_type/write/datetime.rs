@@ -1,8 +1,12 @@
-//! Times as text: ISO dates, clock times with as many digits as needed, zone offsets, and intervals in PostgreSQL's style.
+//! Times as text: dates in the style of `DateStyle`, clock times with as many digits as needed, and the zone. The largest and the smallest
+//! number of a type are its infinities, whatever the unit.
 
 use arrow::datatypes::TimeUnit;
 use chrono::{DateTime, Offset, TimeZone};
-use chrono_tz::Tz;
+use chrono_tz::{OffsetName, Tz};
+
+use super::{DateStyle, Dates};
+use crate::pg_type::time::DateOrder;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL's binary times begin.
@@ -52,6 +56,15 @@ impl Zone {
         offset
     }
 
+    /// What the zone is called then, such as CEST; its offset where it has no name.
+    fn write_name(&self, utc_seconds: i64, offset_seconds: i32, out: &mut Vec<u8>) {
+        let utc = DateTime::from_timestamp(utc_seconds, 0).unwrap_or_default().naive_utc();
+        match self.time_zone.offset_from_utc_datetime(&utc).abbreviation() {
+            Some(name) => out.extend_from_slice(name.as_bytes()),
+            None => write_offset(offset_seconds, out),
+        }
+    }
+
     fn look_up(&self, utc_seconds: i64) -> Option<i32> {
         let utc = DateTime::from_timestamp(utc_seconds, 0)?.naive_utc();
         Some(self.time_zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
@@ -69,6 +82,9 @@ fn units_per_second(unit: TimeUnit) -> i64 {
 
 /// Microseconds since 2000-01-01, PostgreSQL's binary form; finer parts are cut off.
 pub fn postgres_microseconds(value: i64, unit: TimeUnit) -> Option<i64> {
+    if is_infinite(value) {
+        return Some(value);
+    }
     let microseconds = match unit {
         TimeUnit::Second => value.checked_mul(1_000_000)?,
         TimeUnit::Millisecond => value.checked_mul(1_000)?,
@@ -80,35 +96,112 @@ pub fn postgres_microseconds(value: i64, unit: TimeUnit) -> Option<i64> {
 
 /// Days since 2000-01-01.
 pub fn postgres_days(days: i32) -> i32 {
-    days.saturating_sub(POSTGRES_EPOCH_DAYS as i32)
+    match days {
+        i32::MIN | i32::MAX => days,
+        days => days.saturating_sub(POSTGRES_EPOCH_DAYS as i32),
+    }
 }
 
-/// `2026-11-22 03:30:21.126002`, and with a zone ` +00` behind it, without the space.
-pub fn write_timestamp(value: i64, unit: TimeUnit, zone: Option<&mut Zone>, out: &mut Vec<u8>) {
+/// Whether a timestamp is one of the two infinite ones.
+pub fn is_infinite(value: i64) -> bool {
+    matches!(value, i64::MIN | i64::MAX)
+}
+
+fn write_infinity(negative: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(if negative { b"-infinity" } else { b"infinity" });
+}
+
+/// `2026-11-22 03:30:21.126002`, and with a zone ` +00` behind it, without the space; or as another style has it.
+pub fn write_timestamp(value: i64, unit: TimeUnit, zone: Option<&mut Zone>, dates: Dates, out: &mut Vec<u8>) {
+    if is_infinite(value) {
+        return write_infinity(value < 0, out);
+    }
     let per_second = units_per_second(unit);
     let seconds = value.div_euclid(per_second);
     let nanoseconds = value.rem_euclid(per_second) * (1_000_000_000 / per_second);
-    let offset = zone.map(|zone| zone.offset(seconds));
-    let local = seconds + i64::from(offset.unwrap_or(0));
-    let (year, month, day) = civil_from_days(local.div_euclid(SECONDS_PER_DAY));
-    write_year_month_day(year, month, day, out);
-    out.push(b' ');
-    write_clock(local.rem_euclid(SECONDS_PER_DAY), nanoseconds, out);
-    if let Some(offset) = offset {
-        write_offset(offset, out);
+    let mut zone = zone;
+    let offset = zone.as_mut().map_or(0, |zone| zone.offset(seconds));
+    let local = seconds + i64::from(offset);
+    let days = local.div_euclid(SECONDS_PER_DAY);
+    let (year, month, day) = civil_from_days(days);
+    let clock = local.rem_euclid(SECONDS_PER_DAY);
+    match dates.style {
+        DateStyle::Postgres => {
+            // 1970-01-01 was a Thursday.
+            out.extend_from_slice(WEEKDAYS[(days + 4).rem_euclid(7) as usize]);
+            out.push(b' ');
+            let name = MONTHS[(month - 1) as usize];
+            if dates.order == DateOrder::Dmy {
+                push_two(day, out);
+                out.push(b' ');
+                out.extend_from_slice(name);
+            } else {
+                out.extend_from_slice(name);
+                out.push(b' ');
+                push_two(day, out);
+            }
+            out.push(b' ');
+            write_clock(clock, nanoseconds, out);
+            out.push(b' ');
+            write_year(year, out);
+        }
+        _ => {
+            write_day(year, month, day, dates, out);
+            out.push(b' ');
+            write_clock(clock, nanoseconds, out);
+        }
+    }
+    if let Some(zone) = zone {
+        match dates.style {
+            DateStyle::Iso => write_offset(offset, out),
+            _ => {
+                out.push(b' ');
+                zone.write_name(seconds, offset, out);
+            }
+        }
     }
     if year <= 0 {
         out.extend_from_slice(b" BC");
     }
 }
 
-/// Days since 1970 as `2026-11-22`.
-pub fn write_date(days: i32, out: &mut Vec<u8>) {
+const WEEKDAYS: [&[u8]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
+const MONTHS: [&[u8]; 12] = [
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+];
+
+/// Days since 1970 as `2026-11-22`, or as another style has it.
+pub fn write_date(days: i32, dates: Dates, out: &mut Vec<u8>) {
+    if matches!(days, i32::MIN | i32::MAX) {
+        return write_infinity(days < 0, out);
+    }
     let (year, month, day) = civil_from_days(i64::from(days));
-    write_year_month_day(year, month, day, out);
+    write_day(year, month, day, dates, out);
     if year <= 0 {
         out.extend_from_slice(b" BC");
     }
+}
+
+fn write_day(year: i64, month: i64, day: i64, dates: Dates, out: &mut Vec<u8>) {
+    let separator = match dates.style {
+        DateStyle::Iso => {
+            write_year(year, out);
+            out.push(b'-');
+            push_two(month, out);
+            out.push(b'-');
+            return push_two(day, out);
+        }
+        DateStyle::Sql => b'/',
+        DateStyle::Postgres => b'-',
+        DateStyle::German => b'.',
+    };
+    let day_first = dates.style == DateStyle::German || dates.order == DateOrder::Dmy;
+    let (first, second) = if day_first { (day, month) } else { (month, day) };
+    push_two(first, out);
+    out.push(separator);
+    push_two(second, out);
+    out.push(separator);
+    write_year(year, out);
 }
 
 /// Time of day; `per_second` units in a second.
@@ -118,55 +211,8 @@ pub fn write_time(value: i64, unit: TimeUnit, out: &mut Vec<u8>) {
     write_clock(value.div_euclid(per_second), nanoseconds, out);
 }
 
-/// PostgreSQL's style: `1 year 2 mons 3 days 04:05:06.7`.
-pub fn write_interval(months: i32, days: i32, nanoseconds: i64, out: &mut Vec<u8>) {
-    let start = out.len();
-    let mut before_negative = false;
-    let parts = [
-        (i64::from(months / 12), "year"),
-        (i64::from(months % 12), "mon"),
-        (i64::from(days), "day"),
-    ];
-    for (value, name) in parts {
-        if value == 0 {
-            continue;
-        }
-        if out.len() > start {
-            out.push(b' ');
-        }
-        // A positive part after a negative one says so.
-        if before_negative && value > 0 {
-            out.push(b'+');
-        }
-        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(name.as_bytes());
-        if value != 1 {
-            out.push(b's');
-        }
-        before_negative = value < 0;
-    }
-    if nanoseconds != 0 || out.len() == start {
-        if out.len() > start {
-            out.push(b' ');
-        }
-        if nanoseconds < 0 {
-            out.push(b'-');
-        } else if before_negative {
-            out.push(b'+');
-        }
-        let magnitude = nanoseconds.unsigned_abs();
-        // At most 2,562,047 hours: no overflow on the way back to i64.
-        write_clock(
-            (magnitude / 1_000_000_000) as i64,
-            (magnitude % 1_000_000_000) as i64,
-            out,
-        );
-    }
-}
-
 /// `HH:MM:SS` and the fraction: as many of six digits as are needed, or all nine where there are nanoseconds.
-fn write_clock(seconds: i64, nanoseconds: i64, out: &mut Vec<u8>) {
+pub(super) fn write_clock(seconds: i64, nanoseconds: i64, out: &mut Vec<u8>) {
     let hours = seconds / 3_600;
     if (0..100).contains(&hours) {
         push_two(hours, out);
@@ -213,8 +259,8 @@ fn write_offset(offset_seconds: i32, out: &mut Vec<u8>) {
     }
 }
 
-fn write_year_month_day(year: i64, month: i64, day: i64, out: &mut Vec<u8>) {
-    // There is no year 0: the year before 1 is 1 BC.
+/// There is no year 0: the year before 1 is 1 BC.
+fn write_year(year: i64, out: &mut Vec<u8>) {
     let year = if year <= 0 { 1 - year } else { year };
     if year < 10_000 {
         push_two(year / 100, out);
@@ -222,10 +268,6 @@ fn write_year_month_day(year: i64, month: i64, day: i64, out: &mut Vec<u8>) {
     } else {
         out.extend_from_slice(itoa::Buffer::new().format(year).as_bytes());
     }
-    out.push(b'-');
-    push_two(month, out);
-    out.push(b'-');
-    push_two(day, out);
 }
 
 /// Two decimal digits of a number below 100.
@@ -265,13 +307,7 @@ mod tests {
     fn timestamp(value: i64, unit: TimeUnit, zone: Option<Tz>) -> String {
         let mut out = Vec::new();
         let mut zone = zone.map(Zone::new);
-        write_timestamp(value, unit, zone.as_mut(), &mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    fn interval(months: i32, days: i32, nanoseconds: i64) -> String {
-        let mut out = Vec::new();
-        write_interval(months, days, nanoseconds, &mut out);
+        write_timestamp(value, unit, zone.as_mut(), Dates::default(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -327,13 +363,71 @@ mod tests {
     }
 
     #[test]
-    fn intervals_are_in_postgres_style() {
-        assert_eq!(interval(0, 0, 0), "00:00:00");
-        assert_eq!(interval(14, 3, 14_706_700_000_000), "1 year 2 mons 3 days 04:05:06.7");
-        assert_eq!(interval(-13, 1, -1_000_000_000), "-1 years -1 mons +1 day -00:00:01");
-        assert_eq!(interval(0, -1, 3_600_000_000_000), "-1 days +01:00:00");
-        assert_eq!(interval(0, 0, 360_000_000_000_000), "100:00:00");
-        assert_eq!(interval(1, 0, 0), "1 mon");
+    fn every_style_has_its_order_and_its_zone() {
+        let written = |style, order, zone: Option<Tz>| {
+            let mut out = Vec::new();
+            let mut zone = zone.map(Zone::new);
+            let dates = Dates { style, order };
+            // 2026-08-01 10:20:30.5 UTC
+            write_timestamp(
+                1_785_579_630_500_000,
+                TimeUnit::Microsecond,
+                zone.as_mut(),
+                dates,
+                &mut out,
+            );
+            out.push(b'|');
+            write_date(20_666, dates, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let berlin = Some(Tz::Europe__Berlin);
+        for (style, order, zone, text) in [
+            (
+                DateStyle::Sql,
+                DateOrder::Mdy,
+                berlin,
+                "08/01/2026 12:20:30.5 CEST|08/01/2026",
+            ),
+            (DateStyle::Sql, DateOrder::Dmy, None, "01/08/2026 10:20:30.5|01/08/2026"),
+            (
+                DateStyle::Postgres,
+                DateOrder::Mdy,
+                berlin,
+                "Sat Aug 01 12:20:30.5 2026 CEST|08-01-2026",
+            ),
+            (
+                DateStyle::Postgres,
+                DateOrder::Dmy,
+                None,
+                "Sat 01 Aug 10:20:30.5 2026|01-08-2026",
+            ),
+            (
+                DateStyle::German,
+                DateOrder::Ymd,
+                berlin,
+                "01.08.2026 12:20:30.5 CEST|01.08.2026",
+            ),
+            (
+                DateStyle::Iso,
+                DateOrder::Dmy,
+                berlin,
+                "2026-08-01 12:20:30.5+02|2026-08-01",
+            ),
+        ] {
+            assert_eq!(written(style, order, zone), text);
+        }
+    }
+
+    #[test]
+    fn infinities() {
+        let ms = TimeUnit::Millisecond;
+        assert_eq!(timestamp(i64::MAX, ms, Some(Tz::UTC)), "infinity");
+        assert_eq!(timestamp(i64::MIN, ms, None), "-infinity");
+        assert_eq!(postgres_microseconds(i64::MAX, ms), Some(i64::MAX));
+        assert_eq!((postgres_days(i32::MAX), postgres_days(i32::MIN)), (i32::MAX, i32::MIN));
+        let mut out = Vec::new();
+        write_date(i32::MIN, Dates::default(), &mut out);
+        assert_eq!(out, b"-infinity");
     }
 
     #[test]
@@ -343,7 +437,7 @@ mod tests {
             postgres_microseconds(946_684_800_000_001_999, TimeUnit::Nanosecond),
             Some(1)
         );
-        assert_eq!(postgres_microseconds(i64::MIN, TimeUnit::Microsecond), None);
+        assert_eq!(postgres_microseconds(i64::MIN + 1, TimeUnit::Microsecond), None);
         assert_eq!(postgres_days(10_957), 0);
     }
 

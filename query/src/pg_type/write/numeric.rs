@@ -11,7 +11,7 @@ const SIGN_NEGATIVE_INFINITY: u16 = 0xF000;
 pub fn write_decimal128(unscaled: i128, scale: i8, out: &mut Vec<u8>) {
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(unscaled.unsigned_abs());
-    place_point(unscaled < 0, digits.as_bytes(), scale, out);
+    place_point(unscaled < 0, digits.as_bytes(), scale.into(), out);
 }
 
 /// A decimal of 76 digits at most.
@@ -21,10 +21,11 @@ pub fn write_decimal256(unscaled: i256, scale: i8, out: &mut Vec<u8>) {
     }
     let printed = unscaled.to_string();
     let digits = printed.strip_prefix('-').unwrap_or(&printed);
-    place_point(printed.len() != digits.len(), digits.as_bytes(), scale, out);
+    place_point(printed.len() != digits.len(), digits.as_bytes(), scale.into(), out);
 }
 
-fn place_point(negative: bool, digits: &[u8], scale: i8, out: &mut Vec<u8>) {
+/// Digits with the point where `scale` says.
+pub(crate) fn place_point(negative: bool, digits: &[u8], scale: i32, out: &mut Vec<u8>) {
     if negative {
         out.push(b'-');
     }
@@ -32,7 +33,7 @@ fn place_point(negative: bool, digits: &[u8], scale: i8, out: &mut Vec<u8>) {
         // A negative scale: zeros before the point.
         out.extend_from_slice(digits);
         if digits != b"0" {
-            out.resize(out.len() + usize::from(scale.unsigned_abs()), b'0');
+            out.resize(out.len() + scale.unsigned_abs() as usize, b'0');
         }
         return;
     };
