@@ -141,7 +141,7 @@ fn replace(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     let all = values(args, 0)?;
     let all = all
         .into_iter()
-        .map(|value| if value == old { new.clone() } else { value })
+        .map(|value| if same(&value, &old) { new.clone() } else { value })
         .collect();
     Ok(array_like(args, 0, all))
 }
@@ -152,7 +152,7 @@ fn places(args: &Args<'_>) -> Result<Vec<i64>, QueryError> {
     let all = values(args, 0)?;
     Ok((1..)
         .zip(&all)
-        .filter(|(_, value)| **value == wanted)
+        .filter(|(_, value)| same(value, &wanted))
         .map(|(place, _)| place)
         .collect())
 }
@@ -554,7 +554,9 @@ pub const FUNCTIONS: &[Entry] = &[
         example: "SELECT ARRAY[1, 4, 3] && ARRAY[2, 1]",
         overloads: &[Overload::new(&[ARRAY, ARRAY], BOOL, |args| {
             let (left, right) = both(args)?;
-            let common = right.iter().any(|wanted| !wanted.is_null() && left.contains(wanted));
+            let common = right
+                .iter()
+                .any(|wanted| !wanted.is_null() && left.iter().any(|value| same(value, wanted)));
             Ok(boolean(common))
         })],
     },

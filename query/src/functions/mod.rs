@@ -317,6 +317,8 @@ pub fn register(state: &mut SessionState) {
     register_ours(state);
     overloaded::register(state);
     register_scalar(state, Arc::new(numeric::Negative::new().into()));
+    register_scalar(state, Arc::new(numeric::Distinct::new(false).into()));
+    register_scalar(state, Arc::new(numeric::Distinct::new(true).into()));
 }
 
 fn register_ours(state: &mut SessionState) {

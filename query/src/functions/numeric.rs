@@ -7,6 +7,7 @@ use arrow::array::{
     Int64Array, LargeBinaryArray, LargeBinaryBuilder, ListArray, StringViewArray, new_null_array,
 };
 use arrow::compute::cast;
+use arrow::compute::kernels::cmp::{distinct, not_distinct};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Float32Type, Float64Type, Int64Type};
 use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
@@ -531,6 +532,63 @@ impl ScalarUDFImpl for Negative {
             _ => Ok(arrow::compute::kernels::numeric::neg(&arrays[0])?),
         })
     }
+}
+
+/// `IS DISTINCT FROM` until the types of its operands are known: the analyzer makes the operator of it again.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Distinct {
+    negated: bool,
+    signature: Signature,
+}
+
+/// Their names, by which plans know them.
+pub const DISTINCT: &str = "is_distinct_from";
+pub const NOT_DISTINCT: &str = "is_not_distinct_from";
+
+impl Distinct {
+    pub fn new(negated: bool) -> Distinct {
+        Distinct {
+            negated,
+            signature: Signature::any(2, Volatility::Immutable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for Distinct {
+    fn name(&self) -> &str {
+        if self.negated { NOT_DISTINCT } else { DISTINCT }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    /// Only where a constant is computed before there is a plan.
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        called(&args, |arrays| {
+            let numerics = arrays.iter().any(|array| *array.data_type() == NUMERIC);
+            let (left, right) = match numerics {
+                true => (
+                    normal_keys(&to_numeric(&arrays[0])?),
+                    normal_keys(&to_numeric(&arrays[1])?),
+                ),
+                false => (arrays[0].clone(), cast(&arrays[1], arrays[0].data_type())?),
+            };
+            Ok(Arc::new(match self.negated {
+                true => not_distinct(&left, &right)?,
+                false => distinct(&left, &right)?,
+            }))
+        })
+    }
+}
+
+fn normal_keys(array: &ArrayRef) -> ArrayRef {
+    let keys = array.as_binary::<i64>().iter().map(|key| key.map(normal_key));
+    Arc::new(keys.collect::<LargeBinaryArray>())
 }
 
 /// A function of one numeric.

@@ -93,7 +93,10 @@ impl<'a> Parser<'a> {
             false => first.len_utf8(),
         };
         let token: String = rest[..length].chars().take(40).collect();
+        let known = matches!(token.as_str(), "true" | "false" | "null");
         match expected {
+            // A word that is none of JSON's is refused before its place is looked at.
+            _ if first.is_alphabetic() && !known => invalid(format!("Token \"{token}\" is invalid.")),
             "" => invalid(format!("Token \"{token}\" is invalid.")),
             expected => invalid(format!("Expected {expected}, but found \"{token}\".")),
         }

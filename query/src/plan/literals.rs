@@ -13,13 +13,14 @@ use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, Cast, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::{errors, numbers, numeric};
 use crate::functions;
 use crate::functions::number_cast::NumberCast;
 use crate::functions::numeric::cast_scalar;
+use crate::functions::numeric::{DISTINCT, NOT_DISTINCT};
 use crate::functions::read_text::ReadText;
 use crate::functions::spans::{Span, SpanFunction};
 use crate::pg_type::time::Reading;
@@ -37,6 +38,7 @@ impl Literals {
     }
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
+        let expr = operator_again(expr);
         match expr {
             Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.supports_propagation() || is_distinct(op) => {
                 let (left, right) = match (text(&left), text(&right)) {
@@ -214,6 +216,22 @@ impl Literals {
             data_type => cast_value(value, data_type)?,
         };
         Ok(Some(Expr::Literal(value, None)))
+    }
+}
+
+/// `IS DISTINCT FROM`, which is planned as a function.
+fn operator_again(expr: Expr) -> Expr {
+    let op = match &expr {
+        Expr::ScalarFunction(function) if function.func.name() == DISTINCT => Operator::IsDistinctFrom,
+        Expr::ScalarFunction(function) if function.func.name() == NOT_DISTINCT => Operator::IsNotDistinctFrom,
+        _ => return expr,
+    };
+    match expr {
+        Expr::ScalarFunction(ScalarFunction { func, args }) => match <[Expr; 2]>::try_from(args) {
+            Ok([left, right]) => Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))),
+            Err(args) => Expr::ScalarFunction(ScalarFunction { func, args }),
+        },
+        other => other,
     }
 }
 

@@ -315,9 +315,11 @@ pub fn null_if(args: &[Expr], schema: &DFSchema) -> DfResult<Option<Expr>> {
     let [value, other] = args else {
         return Ok(None);
     };
+    if !is(value, schema) && !is(other, schema) {
+        return Ok(None);
+    }
     let (value, other) = (read(value.clone())?, read(other.clone())?);
-    let has_numeric = is(&value, schema) || is(&other, schema);
-    if !has_numeric || !is_number(&value, schema) || !is_number(&other, schema) {
+    if !is_number(&value, schema) || !is_number(&other, schema) {
         return Ok(None);
     }
     let equal = Expr::BinaryExpr(BinaryExpr::new(

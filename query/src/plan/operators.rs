@@ -248,6 +248,12 @@ fn function_of(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSchema
     let literal = |expr: &Expr| matches!(expr, Expr::Literal(..));
     let is_json = |expr: &Expr| matches!(oid(expr), pg_type::oid::JSON | pg_type::oid::JSONB);
     let is_array = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::List(_)));
+    let of_numerics =
+        |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::List(item)) if *item.data_type() == NUMERIC);
+    let is_number = |expr: &Expr| {
+        let data_type = expr.get_type(schema);
+        data_type.is_ok_and(|data_type| data_type.is_integer() || data_type.is_decimal() || data_type == NUMERIC)
+    };
     let is_null = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Null));
     let is_time = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Timestamp(..)));
     let json = is_json(left) || is_json(right);
@@ -271,6 +277,11 @@ fn function_of(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSchema
         Op::Minus if is_json(left) => Straight("jsonb_delete"),
         Op::Eq if json && oid(left) != pg_type::oid::JSON => Straight("jsonb_eq"),
         Op::NotEq if json && oid(left) != pg_type::oid::JSON => Negated("jsonb_eq"),
+        Op::StringConcat if is_array(left) && is_array(right) && (of_numerics(left) || of_numerics(right)) => {
+            Straight("array_cat")
+        }
+        Op::StringConcat if of_numerics(left) && is_number(right) => Straight("array_append"),
+        Op::StringConcat if is_number(left) && of_numerics(right) => Straight("array_prepend"),
         Op::StringConcat if is_array(left) && (is_null(right) || literal(right)) && !is_array(right) => {
             let text = matches!(right.get_type(schema), Ok(other) if other.is_string());
             match is_null(right) || text && literal(right) && array_text(right) {
@@ -313,7 +324,8 @@ fn like(expr: Expr, op: &BinaryOperator, other: &Expr, schema: &DFSchema) -> DfR
     };
     let number = data_type.is_numeric() || data_type == NUMERIC;
     let compared = data_type == DataType::Boolean && logical(op).is_some() && !arithmetic(op);
-    if !(number && arithmetic(op)) && !compared {
+    let calculated = number && arithmetic(op);
+    if !calculated && !compared {
         return Ok(expr);
     }
     let value = pg_type::parse_literal(pg_type::data_type_oid(&data_type), text, chrono_tz::Tz::UTC);

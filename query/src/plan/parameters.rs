@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{self, LimitClause, Value, Visit, Visitor};
 
 use super::types;
 use crate::functions::ANY_EQUAL;
+use crate::functions::numeric::{DISTINCT, NOT_DISTINCT};
 use crate::pg_type::time::Reading;
 use crate::pg_type::{self, decode_parameter, oid};
 use crate::system::{self, name_functions};
@@ -138,7 +139,7 @@ pub fn infer(plan: &LogicalPlan, oids: &mut [u32]) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// `x = ANY($1)`: an array of x's type. `f($1)`: what the functions of this name take there.
+/// `x = ANY($1)`: an array of x's type. `x IS DISTINCT FROM $1`: x's type. `f($1)`: what the functions of this name take there.
 fn from_functions(plan: &LogicalPlan, found: &mut HashMap<String, u32>) {
     let _ = plan.apply_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
@@ -151,6 +152,13 @@ fn from_functions(plan: &LogicalPlan, found: &mut HashMap<String, u32>) {
                     && let Some(array) = pg_type::array_oid(pg_type::field_oid(&field))
                 {
                     found.insert(id.clone(), array);
+                } else if let Expr::ScalarFunction(ScalarFunction { func, args }) = expr
+                    && matches!(func.name(), DISTINCT | NOT_DISTINCT)
+                    && let [Expr::Placeholder(Placeholder { id, field: None }), other]
+                    | [other, Expr::Placeholder(Placeholder { id, field: None })] = args.as_slice()
+                    && let Ok((_, field)) = other.to_field(&schema)
+                {
+                    found.entry(id.clone()).or_insert(pg_type::field_oid(&field));
                 } else if let Expr::ScalarFunction(ScalarFunction { func, args }) = expr {
                     arguments(func.name(), args, &schema, found);
                 }

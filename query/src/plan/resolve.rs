@@ -234,8 +234,13 @@ fn widened(arg: Expr) -> Expr {
     }
 }
 
+/// A number that PostgreSQL reads as `integer`: one with a cast makes a list instead (`sets.rs`).
 fn is_integer(arg: &Expr) -> bool {
-    matches!(arg, Expr::Literal(ScalarValue::Int32(_) | ScalarValue::Int16(_), _))
+    match arg {
+        Expr::Literal(ScalarValue::Int32(_) | ScalarValue::Int16(_), _) => true,
+        Expr::Literal(ScalarValue::Int64(Some(value)), _) => i32::try_from(*value).is_ok(),
+        _ => false,
+    }
 }
 
 /// The series of integers: with arguments of that type, so are its values.
@@ -293,7 +298,7 @@ impl ContextProvider for Names<'_> {
             .into_iter()
             .map(|arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg)))
             .collect::<DfResult<Vec<_>>>()?;
-        let narrow = !args.is_empty() && args.iter().all(is_integer);
+        let narrow = bare(name) == "generate_series" && !args.is_empty() && args.iter().all(is_integer);
         let args: Vec<Expr> = args.into_iter().map(widened).collect();
         let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
         match narrow {

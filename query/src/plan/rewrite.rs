@@ -15,7 +15,7 @@ use super::names::{folded, name_items};
 use super::resolve::{Named, Relations};
 use super::table::{self, TBNAME};
 use super::{collected, comparisons, lateral, numbers, rows, sets};
-use crate::functions::numeric::NEGATIVE;
+use crate::functions::numeric::{DISTINCT, NEGATIVE, NOT_DISTINCT};
 use crate::system::{self, TABLE_OID};
 use crate::{ErrorKind, QueryError, functions};
 
@@ -254,7 +254,18 @@ impl VisitorMut for Rewriter<'_> {
                 }
             }
             Expr::IsNull(inner) | Expr::IsNotNull(inner) if rows::fields(inner).is_some() => rows::null_test(expr),
-            Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => rows::distinct(expr),
+            Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => {
+                rows::distinct(expr);
+                let named = match expr {
+                    Expr::IsDistinctFrom(left, right) => Some((DISTINCT, left, right)),
+                    Expr::IsNotDistinctFrom(left, right) => Some((NOT_DISTINCT, left, right)),
+                    _ => None,
+                };
+                // The operator is chosen when the types are known.
+                if let Some((name, left, right)) = named {
+                    *expr = call(name, [left.as_ref().clone(), right.as_ref().clone()]);
+                }
+            }
             Expr::AnyOp {
                 left,
                 compare_op: BinaryOperator::Eq,

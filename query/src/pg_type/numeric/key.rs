@@ -76,7 +76,7 @@ fn encode_small(sign: Sign, magnitude: u64, scale: u32, out: &mut Vec<u8>) {
     let mut digits = [0u8; 11];
     let mut at = digits.len();
     // Most of the work in 64 bits, which divide faster.
-    while let Err(_) = u64::try_from(rest) {
+    while u64::try_from(rest).is_err() {
         at -= 1;
         digits[at] = (rest % 100) as u8;
         rest /= 100;
