@@ -149,7 +149,7 @@ fn tables_that_cannot_be_are_refused_with_their_place() {
         (
             "create table t (ts timestamptz, a int, unique (a))",
             ErrorKind::FeatureNotSupported,
-            40,
+            48,
         ),
         (
             "create table t (ts timestamptz) partition by range (ts)",
