@@ -101,6 +101,10 @@ fn compare(baseline: &Baseline, measured: &Baseline, margin: f64) -> Result<Vec<
             println!("| {case} | - | {now:.3} | new |");
             continue;
         };
+        if *before <= 0.0 {
+            println!("| {case} | {before:.3} | {now:.3} | too short to compare |");
+            continue;
+        }
         let change = now / before - 1.0;
         println!("| {case} | {before:.3} | {now:.3} | {:+.0} % |", change * 100.0);
         if change > margin {

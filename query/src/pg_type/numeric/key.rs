@@ -14,7 +14,7 @@
 
 use num_bigint::{BigInt, BigUint, Sign};
 
-use super::{Decimal, Numeric, power_of_ten};
+use super::{Decimal, Numeric, SCALE_MAX, WHOLE_DIGITS_MAX, power_of_ten};
 
 const NEGATIVE_INFINITY: u8 = 0;
 const NEGATIVE: u8 = 1;
@@ -114,7 +114,10 @@ fn parts(key: &[u8]) -> Option<(i64, Vec<u8>, u32)> {
     let weight = i64::from(u32::from_be_bytes(weight.map(|byte| byte ^ flip))) - WEIGHT_OFFSET;
     let digits = body.get(HEAD..body.len() - 1)?;
     let digits = digits.iter().map(|byte| (byte ^ flip).wrapping_sub(1)).collect();
-    Some((weight, digits, u32::from(u16::from_be_bytes(*scale))))
+    let scale = u32::from(u16::from_be_bytes(*scale));
+    // No number is longer; one of two thousand million digits would be computed for hours.
+    let possible = -i64::from(SCALE_MAX)..=WHOLE_DIGITS_MAX;
+    (possible.contains(&(weight * 2)) && scale <= SCALE_MAX).then_some((weight, digits, scale))
 }
 
 /// The value of a key. Keys come from [`encode_key`] alone; what is none reads as NaN.
