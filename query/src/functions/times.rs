@@ -5,7 +5,7 @@ use chrono::{Datelike, Months, NaiveDate, NaiveDateTime};
 use datafusion::common::ScalarValue;
 
 use super::calendar::civil;
-use super::signature::{Args, Entry, Kind, Overload, boolean, interval, refuse, text, timestamp, timestamptz, whole};
+use super::signature::{Args, Entry, Kind, Overload, boolean, interval, refuse, text, timestamp, timestamptz};
 use crate::pg_type::time;
 use crate::{ErrorKind, QueryError};
 
@@ -302,16 +302,6 @@ pub const FUNCTIONS: &[Entry] = &[
             }),
             Overload::new(&[TSZ, TSZ], INTERVAL, |args| age_of(local(args, 0), local(args, 1))),
         ],
-    },
-    Entry {
-        name: "interval_order",
-        description: "an interval as nanoseconds, for comparing: a month is 30 days, a day 24 hours",
-        example: "SELECT interval '1 month 3 days' = interval '33 days'",
-        overloads: &[Overload::new(&[INTERVAL], Kind::Whole, |args| {
-            let value = args.interval(0);
-            let days = i128::from(value.months) * 30 + i128::from(value.days);
-            whole(days * i128::from(DAY_NS) + i128::from(value.nanoseconds))
-        })],
     },
     Entry {
         name: "interval_trunc",

@@ -170,30 +170,24 @@ pub fn pattern(expr: &mut Expr) {
             expr: subject,
             pattern,
             escape_char,
-        } => {
-            if let Some((word, array)) = quantifier(*any, pattern) {
-                let op = if *not { "!~~" } else { "~~" };
-                call_all("quantified", vec![text(word), text(op), *subject.clone(), array])
-            } else if let Some(escape) = escape(escape_char) {
-                let args = vec![*subject.clone(), *pattern.clone(), escape];
-                negated(call_all("like_escape_match", args), *not)
-            } else {
-                return;
-            }
         }
-        Expr::ILike {
+        | Expr::ILike {
             negated: not,
             any,
             expr: subject,
             pattern,
             escape_char,
         } => {
+            let (is, is_not, matches) = match &*expr {
+                Expr::ILike { .. } => ("~~*", "!~~*", "ilike_escape_match"),
+                _ => ("~~", "!~~", "like_escape_match"),
+            };
             if let Some((word, array)) = quantifier(*any, pattern) {
-                let op = if *not { "!~~*" } else { "~~*" };
+                let op = if *not { is_not } else { is };
                 call_all("quantified", vec![text(word), text(op), *subject.clone(), array])
             } else if let Some(escape) = escape(escape_char) {
                 let args = vec![*subject.clone(), *pattern.clone(), escape];
-                negated(call_all("ilike_escape_match", args), *not)
+                negated(call_all(matches, args), *not)
             } else {
                 return;
             }

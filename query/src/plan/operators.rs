@@ -83,18 +83,6 @@ impl ExprPlanner for PgOperators {
             like(right, &op, &left, schema)?,
         );
         let (left, right) = dates(&op, left, right, schema);
-        if is_interval(&left, schema) && is_interval(&right, schema) && is_comparison(&op) {
-            // A month is 30 days and a day 24 hours to a comparison.
-            let order = |expr: Expr| match functions::named("interval_order") {
-                Some(function) => Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr])),
-                None => expr,
-            };
-            return Ok(PlannerResult::Original(RawBinaryExpr {
-                op,
-                left: order(left),
-                right: order(right),
-            }));
-        }
         if op == BinaryOperator::Minus && is_date(&left, schema) && is_date(&right, schema) {
             let days = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Minus, Box::new(right)));
             return Ok(PlannerResult::Planned(cast(days, DataType::Int32)));
@@ -176,11 +164,6 @@ impl ExprPlanner for PgOperators {
 
 fn starts_with() -> Arc<ScalarUDF> {
     datafusion::functions::string::starts_with()
-}
-
-fn is_comparison(op: &BinaryOperator) -> bool {
-    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
-    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
 }
 
 fn is_date(expr: &Expr, schema: &DFSchema) -> bool {
@@ -314,7 +297,7 @@ fn arithmetic(op: &BinaryOperator) -> bool {
     matches!(op, Plus | Minus | Multiply | Divide | Modulo)
 }
 
-/// A quoted literal beside a number is one of the same type; compared with a truth value it is one.
+/// A quoted literal beside a number is one of the same type; compared with a truth value or an interval it is one.
 fn like(expr: Expr, op: &BinaryOperator, other: &Expr, schema: &DFSchema) -> DfResult<Expr> {
     let Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) = &expr else {
         return Ok(expr);
@@ -323,7 +306,8 @@ fn like(expr: Expr, op: &BinaryOperator, other: &Expr, schema: &DFSchema) -> DfR
         return Ok(expr);
     };
     let number = data_type.is_numeric() || data_type == NUMERIC;
-    let compared = data_type == DataType::Boolean && logical(op).is_some() && !arithmetic(op);
+    let comparable = matches!(data_type, DataType::Boolean | DataType::Interval(_));
+    let compared = comparable && logical(op).is_some() && !arithmetic(op);
     let calculated = number && arithmetic(op);
     if !calculated && !compared {
         return Ok(expr);

@@ -4,13 +4,12 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, SelectItem, SetExpr,
-    Statement, TableFactor, UnaryOperator, Value, visit_expressions_mut,
+    TableFactor, UnaryOperator, Value, visit_expressions_mut,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 
 use super::names::folded;
 use super::rewrite::call_all;
+use crate::statement::select_item;
 
 /// The fields of a row; `None` of what is no row.
 pub fn fields(expr: &Expr) -> Option<Vec<Expr>> {
@@ -260,7 +259,7 @@ pub fn in_subquery(expr: &mut Expr) {
         names.join(", "),
         equal.join(" AND ")
     );
-    if let Some(exists) = parsed(&sql) {
+    if let Some(exists) = select_item(&sql) {
         *expr = exists;
     }
 }
@@ -289,21 +288,6 @@ fn unnested(query: &Query) -> Option<Expr> {
         [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] if plain && folded(name) == "unnest" => {
             Some(array.clone())
         }
-        _ => None,
-    }
-}
-
-/// The one expression of a SELECT. Our own text always parses; were it not so, the statement stays as it is.
-fn parsed(sql: &str) -> Option<Expr> {
-    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?;
-    let Statement::Query(query) = statements.pop()? else {
-        return None;
-    };
-    let SetExpr::Select(mut select) = *query.body else {
-        return None;
-    };
-    match select.projection.pop()? {
-        SelectItem::UnnamedExpr(expr) => Some(expr),
         _ => None,
     }
 }

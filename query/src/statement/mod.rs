@@ -442,6 +442,20 @@ pub(crate) fn parse_with_sqlparser(text: &str) -> Result<ast::Statement, QueryEr
     parse().map_err(|error| syntax_error(text, error))
 }
 
+/// The one expression of a SELECT that this crate has written. Our own text always parses; were it not so, there is none.
+pub(crate) fn select_item(sql: &str) -> Option<ast::Expr> {
+    let ast::Statement::Query(query) = parse_with_sqlparser(sql).ok()? else {
+        return None;
+    };
+    let ast::SetExpr::Select(mut select) = *query.body else {
+        return None;
+    };
+    match select.projection.pop()? {
+        ast::SelectItem::UnnamedExpr(expr) => Some(expr),
+        _ => None,
+    }
+}
+
 fn parse_query(text: &str) -> Result<Command, QueryError> {
     let first = token_at(text, 0)?;
     if first.is_word("table") {

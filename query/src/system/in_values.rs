@@ -3,9 +3,9 @@
 //! It becomes `CASE WHEN (SELECT array_agg(v) FROM (…) AS q(v)) IS NULL THEN false ELSE x = ANY (the same array) END`: of no rows the array is
 //! NULL.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, OrderByKind, Query, SelectItem, SetExpr, Statement};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, OrderByKind, Query, SelectItem, SetExpr};
+
+use crate::statement::select_item;
 
 /// Rewrites what stands in a query where only values can.
 pub(super) fn rewrite(query: &mut Query) {
@@ -48,7 +48,7 @@ fn value(expr: &mut Expr) {
             let not = if *negated { "NOT " } else { "" };
             let array = format!("(SELECT array_agg(v) FROM ({subquery}) AS q(v))");
             let sql = format!("SELECT {not}CASE WHEN {array} IS NULL THEN false ELSE any_equal({wanted}, {array}) END");
-            if let Some(parsed) = parsed(&sql) {
+            if let Some(parsed) = select_item(&sql) {
                 *expr = Expr::Nested(Box::new(parsed));
             }
         }
@@ -110,27 +110,12 @@ fn quantified(word: &str, left: &Expr, op: &BinaryOperator, right: &Expr) -> Opt
     let empty = word == "ALL";
     let sql =
         format!("SELECT CASE WHEN {array} IS NULL THEN {empty} ELSE quantified('{word}', '{op}', {left}, {array}) END");
-    Some(Expr::Nested(Box::new(parsed(&sql)?)))
+    Some(Expr::Nested(Box::new(select_item(&sql)?)))
 }
 
 /// The rows of a query as an array; an empty one where there are none.
 pub(super) fn array_of(query: &Query) -> Option<Expr> {
-    parsed(&format!(
+    select_item(&format!(
         "SELECT coalesce((SELECT array_agg(v) FROM ({query}) AS q(v)), no_texts())"
     ))
-}
-
-/// The one expression of a SELECT. Our own text always parses; were it not so, the statement stays as it is.
-fn parsed(sql: &str) -> Option<Expr> {
-    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?;
-    let Statement::Query(query) = statements.pop()? else {
-        return None;
-    };
-    let SetExpr::Select(mut select) = *query.body else {
-        return None;
-    };
-    match select.projection.pop()? {
-        SelectItem::UnnamedExpr(expr) => Some(expr),
-        _ => None,
-    }
 }

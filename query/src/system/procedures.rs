@@ -70,7 +70,6 @@ const NAMELESS: &[&str] = &[
     "ilike_escape_match",
     "integer_subtract",
     "interval_div",
-    "interval_order",
     "interval_trunc",
     "json_get",
     "json_get_path",
