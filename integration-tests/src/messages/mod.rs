@@ -14,14 +14,14 @@ mod sending;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use answers::Answers;
 use sending::Sending;
 
 /// Far longer than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// When recording: nothing more comes after so long a silence.
+/// After so long a silence nothing more comes, when recording; and a statement that should be canceled is canceled again.
 const SILENCE: Duration = Duration::from_millis(250);
 
 /// Who is asked.
@@ -136,6 +136,10 @@ impl Script {
     }
 }
 
+fn ended(answers: &[String]) -> bool {
+    answers.last().is_some_and(|answer| answer.starts_with("ReadyForQuery"))
+}
+
 fn asks_for_answers(message: &str) -> bool {
     let kinds = [
         "Query",
@@ -157,6 +161,8 @@ struct Client {
     socket: TcpStream,
     unsent: Vec<u8>,
     answers: Answers,
+    /// The last that was sent is a request to cancel: the answers that come next are its statement's.
+    canceling: bool,
 }
 
 impl Client {
@@ -168,6 +174,7 @@ impl Client {
             socket,
             unsent: Vec::new(),
             answers: Answers::default(),
+            canceling: false,
         }
     }
 
@@ -189,6 +196,7 @@ impl Client {
     }
 
     fn send(&mut self, message: &str, database: &str) {
+        self.canceling = false;
         match Sending::read(message, database) {
             Sending::Bytes(bytes) => self.unsent.extend_from_slice(&bytes),
             Sending::OneByteAnswer(bytes) => {
@@ -197,15 +205,18 @@ impl Client {
             }
             Sending::Cancel => {
                 self.flush();
-                // What is to be canceled has to run by then.
-                std::thread::sleep(SILENCE);
-                let mut other = TcpStream::connect(("127.0.0.1", self.port)).expect("the server is there");
-                other
-                    .write_all(&sending::cancel_request(self.answers.key()))
-                    .expect("a cancel request is sent");
-                let _ = other.read(&mut [0]);
+                self.cancel();
+                self.canceling = true;
             }
         }
+    }
+
+    fn cancel(&self) {
+        let mut other = TcpStream::connect(("127.0.0.1", self.port)).expect("the server is there");
+        other
+            .write_all(&sending::cancel_request(self.answers.key()))
+            .expect("a cancel request is sent");
+        let _ = other.read(&mut [0]);
     }
 
     fn flush(&mut self) {
@@ -215,9 +226,15 @@ impl Client {
 
     /// The next answers: so many, or all until it is silent. The last one may be `closed`.
     fn answers(&mut self, count: Option<usize>) -> Vec<String> {
-        let patience = if count.is_some() { PATIENCE } else { SILENCE };
+        let canceling = std::mem::take(&mut self.canceling);
+        let patience = if count.is_some() && !canceling {
+            PATIENCE
+        } else {
+            SILENCE
+        };
         self.socket.set_read_timeout(Some(patience)).expect("a socket's option");
-        let mut found = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        let mut found: Vec<String> = Vec::new();
         while count.is_none_or(|count| found.len() < count) {
             if let Some(answer) = self.answers.next() {
                 found.push(answer);
@@ -234,6 +251,8 @@ impl Client {
                     found.push("closed".into());
                     break;
                 }
+                // A request that came before its statement ran had no effect.
+                Err(_) if canceling && !ended(&found) && Instant::now() < deadline => self.cancel(),
                 Err(_) if count.is_some() => {
                     found.push("nothing more, for a long time".into());
                     break;

@@ -616,7 +616,8 @@ async fn writers_wait_for_memory_and_are_told_when_it_takes_too_long() {
     // Each flush is waited for, none fails.
     for time in 0..5 {
         let wide: Vec<_> = wide.iter().map(|row| (row.0, time, row.2)).collect();
-        let mut tries = 50;
+        // A minute.
+        let mut tries = 3000;
         while let Err(error) = storage.commit(one(1, rows(&wide, Conflict::ByVnode))).await {
             assert!(matches!(error, StorageError::Overloaded { .. }), "{error}");
             tries -= 1;
