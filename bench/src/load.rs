@@ -381,30 +381,47 @@ fn fits(plan: &Plan) -> bool {
     bytes < kilobytes * 1_024.0 * MEMORY_SHARE
 }
 
+/// Sends everything and waits until all of it is acknowledged.
 async fn send(system: &System, database: &str, plan: &Plan) -> Result<Sent> {
-    let is_encoded_beside = !fits(plan);
-    let room = if is_encoded_beside {
-        UNITS_WAITING
-    } else {
+    let underway = begin(system, database, plan).await?;
+    let start = underway.start;
+    let mut sent = underway.finish().await?;
+    if system.dialect.shows_later {
+        wait_for_rows(system, database, plan, &sent.totals).await?;
+        sent.time = start.elapsed();
+    }
+    Ok(sent)
+}
+
+/// A load that goes on.
+pub struct Underway {
+    progress: Progress,
+    tasks: Vec<tokio::task::JoinHandle<Result<(Histogram, u64)>>>,
+    /// Those that still encode, beside the connections; none where all was encoded before the clock ran.
+    encoders: Vec<std::thread::JoinHandle<Encoded>>,
+    encoded: Vec<Encoded>,
+    own: Usage,
+    start: Instant,
+}
+
+/// Encodes, connects and begins to send.
+pub async fn begin(system: &System, database: &str, plan: &Plan) -> Result<Underway> {
+    let is_encoded_before = fits(plan);
+    let room = if is_encoded_before {
         usize::MAX >> 3
+    } else {
+        UNITS_WAITING
     };
-    let (mut connections, threads) = encode(system, plan, room);
-    let finish = |threads: Vec<std::thread::JoinHandle<Encoded>>| {
-        let ended: std::thread::Result<Vec<Encoded>> = threads.into_iter().map(|thread| thread.join()).collect();
-        ended.map_err(|_| "an encoder thread panicked")
-    };
+    let (connections, mut encoders) = encode(system, plan, room);
     let mut encoded = Vec::new();
-    let mut threads = Some(threads);
-    if !is_encoded_beside {
-        let progress = Progress::start(&format!("encoding {} rows", plan.set.name), 0, "rows");
-        encoded = tokio::task::block_in_place(|| finish(threads.take().unwrap_or_default()))?;
-        drop(progress);
+    if is_encoded_before {
+        let _progress = Progress::start(&format!("encoding {} rows", plan.set.name), 0, "rows");
+        encoded = tokio::task::block_in_place(|| join(std::mem::take(&mut encoders)))?;
     }
     let label = format!("{}: {}", system.dialect.name, plan.way.title());
     let nominal = u64::from(plan.devices) * plan.ticks as u64 * plan.set.tables.len() as u64;
     let progress = Progress::start(&label, nominal, "rows");
     let mut wires = Vec::new();
-    let connections_count = connections.len();
     for connection in &connections {
         let mut wire = system.wire(database).await?;
         if matches!(plan.way, Way::Prepared | Way::Single) {
@@ -416,39 +433,67 @@ async fn send(system: &System, database: &str, plan: &Plan) -> Result<Sent> {
     }
     let own = Usage::own();
     let start = Instant::now();
-    let tasks: Vec<_> = connections
-        .drain(..)
+    let tasks = connections
+        .into_iter()
         .zip(wires)
         .map(|(connection, wire)| tokio::spawn(send_all(connection, wire, plan.way, progress.counter())))
         .collect();
-    let mut acknowledged = Histogram::default();
-    let mut bytes = 0;
-    for task in tasks {
-        let (times, sent) = task.await??;
-        acknowledged.add(&times);
-        bytes += sent;
-    }
-    let mut time = start.elapsed();
-    if let Some(threads) = threads {
-        encoded = finish(threads)?;
-    }
-    let totals = add_up(&encoded);
-    if system.dialect.shows_later {
-        wait_for_rows(system, database, plan, &totals).await?;
-        time = start.elapsed();
-    }
-    let generator_cpu_seconds = encoded.iter().map(|encoded| encoded.cpu_seconds).sum();
-    let beside = if is_encoded_beside { generator_cpu_seconds } else { 0.0 };
-    Ok(Sent {
-        connections: connections_count,
-        totals,
-        time,
-        bytes,
-        acknowledged,
-        client_cpu_seconds: Usage::own().since(own).cpu_seconds - beside,
-        generator_cpu_seconds,
-        is_encoded_beside,
+    Ok(Underway {
+        progress,
+        tasks,
+        encoders,
+        encoded,
+        own,
+        start,
     })
+}
+
+fn join(encoders: Vec<std::thread::JoinHandle<Encoded>>) -> Result<Vec<Encoded>> {
+    let ended: std::thread::Result<Vec<Encoded>> = encoders.into_iter().map(|thread| thread.join()).collect();
+    Ok(ended.map_err(|_| "an encoder thread panicked")?)
+}
+
+impl Underway {
+    /// Rows that are acknowledged so far.
+    pub fn acknowledged_rows(&self) -> u64 {
+        self.progress.counter().load(Ordering::Relaxed)
+    }
+
+    /// Waits until nobody sends any more, because the server is gone; rows that were acknowledged until then.
+    pub async fn abandon(self) -> u64 {
+        let counter = self.progress.counter();
+        for task in self.tasks {
+            // That it failed is what was wanted.
+            let _ = task.await;
+        }
+        counter.load(Ordering::Relaxed)
+    }
+
+    async fn finish(mut self) -> Result<Sent> {
+        let connections = self.tasks.len();
+        let mut acknowledged = Histogram::default();
+        let mut bytes = 0;
+        for task in self.tasks {
+            let (times, sent) = task.await??;
+            acknowledged.add(&times);
+            bytes += sent;
+        }
+        let time = self.start.elapsed();
+        let is_encoded_beside = !self.encoders.is_empty();
+        self.encoded.extend(join(self.encoders)?);
+        let generator_cpu_seconds = self.encoded.iter().map(|encoded| encoded.cpu_seconds).sum();
+        let beside = if is_encoded_beside { generator_cpu_seconds } else { 0.0 };
+        Ok(Sent {
+            connections,
+            totals: add_up(&self.encoded),
+            time,
+            bytes,
+            acknowledged,
+            client_cpu_seconds: Usage::own().since(self.own).cpu_seconds - beside,
+            generator_cpu_seconds,
+            is_encoded_beside,
+        })
+    }
 }
 
 async fn send_all(

@@ -4,6 +4,7 @@
 //!     query   questions to what was loaded
 //!     mixed   both at once, at rates that do not wait
 //!     run     the short or the full comparison of all systems that are installed (`make bench`, `make bench-full`)
+//!     fleet   very many devices: memory, questions, start-up, kill -9 in the middle of a load
 //!     gate    CPU seconds beside a recorded baseline (`make bench-gate`)
 //!     data    generated rows as text, for other tools
 //!
@@ -15,6 +16,7 @@ mod data;
 mod dialect;
 mod embedded;
 mod encode;
+mod fleet;
 mod gate;
 mod histogram;
 mod load;
@@ -56,6 +58,8 @@ enum Command {
     Mixed(Box<one::MixedArguments>),
     /// Compares all systems that are installed
     Run(Box<run::Arguments>),
+    /// Makes very many devices, asks about them, starts and kills the server
+    Fleet(Box<fleet::Arguments>),
     /// Compares the server's CPU seconds with a recorded baseline
     Gate(Box<gate::Arguments>),
     /// Prints generated rows as COPY text
@@ -69,6 +73,7 @@ async fn main() -> std::process::ExitCode {
         Command::Query(arguments) => one::query(&arguments).await,
         Command::Mixed(arguments) => one::mixed(&arguments).await,
         Command::Run(arguments) => run::run(&arguments).await,
+        Command::Fleet(arguments) => fleet::fleet(&arguments).await,
         Command::Gate(arguments) => gate::gate(&arguments).await,
         Command::Data(arguments) => one::data(&arguments),
     };

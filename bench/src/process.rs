@@ -50,8 +50,10 @@ impl Usage {
     }
 }
 
-/// CPU seconds of the calling thread so far.
+/// CPU seconds of the calling thread so far, to the microsecond.
 pub fn thread_cpu_seconds() -> f64 {
+    // Linux adds up what a thread has used when it schedules; without this a few milliseconds may read as nothing.
+    std::thread::yield_now();
     let text = read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos: f64 = text
         .split(' ')

@@ -44,7 +44,7 @@ const EVERY: [Query; 3] = [
     query("newest-row", "newest-row", 0, 1, 0.0),
 ];
 
-const CPU: [Query; 15] = [
+const CPU: [Query; 17] = [
     query("single-groupby-1-1-1", "single-groupby", 1, 1, 1.0),
     query("single-groupby-1-1-12", "single-groupby", 1, 1, 12.0),
     query("single-groupby-1-8-1", "single-groupby", 1, 8, 1.0),
@@ -60,6 +60,9 @@ const CPU: [Query; 15] = [
     heavy("high-cpu-all", "high-cpu-all", 10, 12.0),
     heavy("lastpoint", "lastpoint", 10, 0.0),
     heavy("groupby-orderby-limit", "groupby-orderby-limit", 1, 0.0),
+    // Not of TSBS: what a fleet's operator asks by tags.
+    query("tag-filter", "tag-filter", 1, 0, 1.0),
+    heavy("tag-groups", "tag-groups", 1, 1.0),
 ];
 
 const IOT: [Query; 13] = [

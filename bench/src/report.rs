@@ -89,7 +89,7 @@ impl Machine {
 }
 
 /// Three significant digits, with the unit that people read it in.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     let (scaled, unit) = match value {
         value if value >= 1e9 => (value / 1e9, " G"),
         value if value >= 1e6 => (value / 1e6, " M"),
@@ -108,7 +108,7 @@ fn optional(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
     value.map_or_else(|| "-".into(), show)
 }
 
-fn megabytes(bytes: u64) -> String {
+pub fn megabytes(bytes: u64) -> String {
     format!("{:.0} MB", bytes as f64 / 1e6)
 }
 
@@ -118,7 +118,7 @@ fn cell(text: &str) -> String {
 }
 
 /// A Markdown table.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut out = line(&head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
     out.push_str(&format!("|{}\n", "---|".repeat(head.len())));

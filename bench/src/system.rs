@@ -32,6 +32,13 @@ pub enum Started {
     Absent(String),
 }
 
+/// How a server ends.
+#[derive(Clone, Copy)]
+pub enum End {
+    Asked,
+    Killed,
+}
+
 pub struct System {
     pub key: String,
     pub dialect: Dialect,
@@ -100,6 +107,32 @@ impl System {
             })),
             Err(error) => Started::Absent(format!("{}: {error}", dialect.name)),
         })
+    }
+
+    /// Ends a Taospg that was started from here: as its operator would, or by SIGKILL.
+    pub fn end(&mut self, how: End) -> Result<()> {
+        let process = self.process.as_mut().ok_or("it was not started from here")?;
+        let signal = match how {
+            End::Asked => "-TERM",
+            End::Killed => "-KILL",
+        };
+        Command::new("kill")
+            .args([signal, &process.id().to_string()])
+            .status()?;
+        process.wait()?;
+        Ok(())
+    }
+
+    /// Starts an ended Taospg again over the data that it left; returns when it listens.
+    pub fn start_again(&mut self, programs: &Programs) -> Result<()> {
+        let directory = self.directory.as_ref().ok_or("it was not started from here")?;
+        let (process, port) = start_taospg(&programs.server, directory)?;
+        self.pid = Some(process.id());
+        self.process = Some(process);
+        if let Place::Server(address) = &mut self.place {
+            address.port = port;
+        }
+        Ok(())
     }
 
     fn start_embedded(key: &str, dialect: Dialect, programs: &Programs, directory: PathBuf) -> Result<Started> {

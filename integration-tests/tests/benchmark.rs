@@ -290,3 +290,32 @@ async fn systems_agree_about_the_answers() {
         assert!(is_measured != is_left_out, "{system}: {tables}");
     }
 }
+
+/// A fleet's server is started again and killed; what was acknowledged is found, or the client says that it is not.
+#[tokio::test]
+async fn a_fleet_is_found_again_after_a_restart_and_after_a_kill() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let json = directory.path().join("fleet.json");
+    let path = |path: &Path| path.to_str().expect("a plain path").to_owned();
+    let output = run(&[
+        "fleet",
+        "--devices",
+        "300",
+        "--rows",
+        "60000",
+        "--seconds",
+        "0.01",
+        "--server",
+        &path(&integration_tests::server::binary()),
+        "--work",
+        &path(directory.path()),
+        "--json",
+        &path(&json),
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let figures: Value =
+        serde_json::from_str(&std::fs::read_to_string(&json).expect("it wrote what it measured")).expect("it is JSON");
+    assert_eq!(figures["restart"]["found_rows"], 60_000);
+    assert!(figures["recovery"]["found_rows"].as_u64() >= Some(30_000));
+    assert!(figures["memory"]["started_over_devices"].as_u64() > Some(0));
+}
