@@ -15,6 +15,7 @@
 
 use super::cursor::{Cursor, Decoded, put_varint};
 use super::integers;
+use super::numbers::PutIntegers;
 
 /// 10^0 to 10^15. Doubles hold 15 decimal digits; up to 10^22 powers of ten are exact.
 const POWERS_OF_TEN: [f64; 16] = [
@@ -94,7 +95,7 @@ float!(f32, i32);
 float!(f64, i64);
 
 /// Appends the values as decimals, or appends nothing and says false when they are not decimals.
-pub(super) fn encode_decimals<F: Float>(values: &[F], out: &mut Vec<u8>) -> bool {
+pub(super) fn encode_decimals<F: Float>(values: &[F], put_integers: PutIntegers, out: &mut Vec<u8>) -> bool {
     let Some(exponent) = choose_exponent(values) else {
         return false;
     };
@@ -121,7 +122,7 @@ pub(super) fn encode_decimals<F: Float>(values: &[F], out: &mut Vec<u8>) -> bool
     for row in &exceptions {
         values[*row as usize].put(out);
     }
-    integers::encode(&scaled, out);
+    put_integers(&scaled, out);
     true
 }
 
@@ -223,9 +224,9 @@ fn unround(scaled: i64) -> f64 {
 }
 
 /// Appends the values' ordered bits.
-pub(super) fn encode_patterns<F: Float>(values: &[F], out: &mut Vec<u8>) {
+pub(super) fn encode_patterns<F: Float>(values: &[F], put_integers: PutIntegers, out: &mut Vec<u8>) {
     let patterns: Vec<i64> = values.iter().map(|value| value.pattern()).collect();
-    integers::encode(&patterns, out);
+    put_integers(&patterns, out);
 }
 
 pub(super) fn decode_patterns<F: Float>(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<F>> {
@@ -240,11 +241,11 @@ mod tests {
 
     fn round_trip<F: Float>(values: &[F]) -> Option<usize> {
         let mut out = Vec::new();
-        encode_patterns(values, &mut out);
+        encode_patterns(values, integers::encode, &mut out);
         let back = decode_patterns::<F>(&mut Cursor::new(&out), values.len()).expect("undamaged");
         assert!(values.iter().zip(&back).all(|(a, b)| a.same_bits(*b)));
         out.clear();
-        if !encode_decimals(values, &mut out) {
+        if !encode_decimals(values, integers::encode, &mut out) {
             assert!(out.is_empty());
             return None;
         }

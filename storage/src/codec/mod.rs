@@ -85,6 +85,18 @@ const _: () = assert!(cfg!(target_endian = "little"));
 /// Takes the types that storage keeps (see [`crate::Rows`]), and u32 and u64; at most [`ROWS_MAX`] rows and 2 GiB of text at once. Anything else
 /// is the caller's bug, and panics here rather than writing what cannot be read.
 pub fn encode(array: &ArrayRef, compression: Compression, out: &mut Vec<u8>) {
+    encode_by(array, compression, numbers_by_size, out);
+}
+
+/// As [`encode`] with [`Compression::Fast`], but numbers by what takes the least work to write.
+pub(crate) fn encode_quickly(array: &ArrayRef, out: &mut Vec<u8>) {
+    encode_by(array, Compression::Fast, numbers_quickly, out);
+}
+
+/// How a column of numbers is appended.
+type PutNumbers = fn(&ArrayRef, Compression, &mut Vec<u8>) -> Option<Codec>;
+
+fn encode_by(array: &ArrayRef, compression: Compression, put_numbers: PutNumbers, out: &mut Vec<u8>) {
     assert!(
         array.len() <= ROWS_MAX,
         "a column of at most {ROWS_MAX} rows is encoded at once"
@@ -101,7 +113,7 @@ pub fn encode(array: &ArrayRef, compression: Compression, out: &mut Vec<u8>) {
         let valid = array.nulls().expect("an array with nulls says where they are");
         booleans::encode(valid.inner(), out);
     }
-    let codec = encode_values(array, compression, out);
+    let codec = encode_values(array, compression, put_numbers, out);
     let number = CODECS
         .iter()
         .position(|listed| *listed == codec)
@@ -126,7 +138,23 @@ macro_rules! by_native {
     };
 }
 
-fn encode_values(array: &ArrayRef, compression: Compression, out: &mut Vec<u8>) -> Codec {
+fn numbers_by_size(array: &ArrayRef, compression: Compression, out: &mut Vec<u8>) -> Option<Codec> {
+    Some(
+        by_native!(array.data_type(), encode_numbers(array, |values, out| numbers::encode(values, compression, out), out), else {
+            return None
+        }),
+    )
+}
+
+fn numbers_quickly(array: &ArrayRef, _: Compression, out: &mut Vec<u8>) -> Option<Codec> {
+    Some(
+        by_native!(array.data_type(), encode_numbers(array, numbers::encode_quickly, out), else {
+            return None
+        }),
+    )
+}
+
+fn encode_values(array: &ArrayRef, compression: Compression, put_numbers: PutNumbers, out: &mut Vec<u8>) -> Codec {
     match array.data_type() {
         DataType::Boolean => {
             let array = array.as_boolean();
@@ -138,9 +166,9 @@ fn encode_values(array: &ArrayRef, compression: Compression, out: &mut Vec<u8>) 
         }
         DataType::Utf8View => text::encode(array.as_string_view(), compression, out),
         DataType::BinaryView => text::encode(array.as_binary_view(), compression, out),
-        other => by_native!(other, encode_numbers(array, compression, out), else {
-            panic!("columns of type {other} are never stored")
-        }),
+        other => {
+            put_numbers(array, compression, out).unwrap_or_else(|| panic!("columns of type {other} are never stored"))
+        }
     }
 }
 
@@ -148,11 +176,11 @@ fn nulls_of(array: &dyn Array) -> Option<&NullBuffer> {
     array.nulls().filter(|nulls| nulls.null_count() > 0)
 }
 
-fn encode_numbers<N: Native>(array: &ArrayRef, compression: Compression, out: &mut Vec<u8>) -> Codec {
+fn encode_numbers<N: Native>(array: &ArrayRef, put: impl Fn(&[N], &mut Vec<u8>) -> Codec, out: &mut Vec<u8>) -> Codec {
     let data = array.to_data();
     let buffer = data.buffers()[0].clone();
     let values = ScalarBuffer::<N>::new(buffer, data.offset(), data.len());
-    numbers::encode(&nulls::gather(&values, nulls_of(array)), compression, out)
+    put(&nulls::gather(&values, nulls_of(array)), out)
 }
 
 /// The array of `rows` values that `encode` wrote. Trusts nothing: damaged bytes are an error, never a panic or a large allocation. The

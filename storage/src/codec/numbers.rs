@@ -21,14 +21,17 @@ const ENTROPY_FROM_VALUES: usize = 64;
 pub(super) trait Native: ArrowNativeType + Default {
     /// Appends the values as they are, little-endian.
     fn put_plain(values: &[Self], out: &mut Vec<u8>);
-    /// Appends the values with a codec, or appends nothing and says `None` when there is none for them.
-    fn put_coded(values: &[Self], out: &mut Vec<u8>) -> Option<Codec>;
+    /// Appends the values with a codec, its integers by `integers`; or appends nothing and says `None` when there is none for them.
+    fn put_coded(values: &[Self], integers: PutIntegers, out: &mut Vec<u8>) -> Option<Codec>;
     fn take_coded(codec: Codec, cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<Self>>;
     /// Appends the values with the entropy codec, if there is one.
     fn put_entropy(values: &[Self], out: &mut Vec<u8>) -> bool;
     fn take_entropy(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<Self>>;
     fn from_plain(bytes: &[u8]) -> Vec<Self>;
 }
+
+/// A function that appends integers: [`integers::encode`] or [`integers::encode_quickly`].
+pub(super) type PutIntegers = fn(&[i64], &mut Vec<u8>);
 
 const NOT_OF_THIS_TYPE: &str = "a codec for this type";
 
@@ -67,9 +70,9 @@ macro_rules! integer {
         impl Native for $native {
             plain!($native);
             entropy!();
-            fn put_coded(values: &[Self], out: &mut Vec<u8>) -> Option<Codec> {
+            fn put_coded(values: &[Self], integers: PutIntegers, out: &mut Vec<u8>) -> Option<Codec> {
                 let wide: Vec<i64> = values.iter().map(|value| *value as i64).collect();
-                integers::encode(&wide, out);
+                integers(&wide, out);
                 Some(Codec::Integers)
             }
             fn take_coded(codec: Codec, cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<Self>> {
@@ -93,11 +96,11 @@ macro_rules! float {
         impl Native for $native {
             plain!($native);
             entropy!();
-            fn put_coded(values: &[Self], out: &mut Vec<u8>) -> Option<Codec> {
-                if floats::encode_decimals(values, out) {
+            fn put_coded(values: &[Self], integers: PutIntegers, out: &mut Vec<u8>) -> Option<Codec> {
+                if floats::encode_decimals(values, integers, out) {
                     return Some(Codec::Decimals);
                 }
-                floats::encode_patterns(values, out);
+                floats::encode_patterns(values, integers, out);
                 Some(Codec::Patterns)
             }
             fn take_coded(codec: Codec, cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<Self>> {
@@ -115,12 +118,12 @@ float!(f64);
 
 impl Native for i128 {
     plain!(i128);
-    fn put_coded(values: &[Self], out: &mut Vec<u8>) -> Option<Codec> {
+    fn put_coded(values: &[Self], integers: PutIntegers, out: &mut Vec<u8>) -> Option<Codec> {
         let narrow: Vec<i64> = values.iter().map_while(|value| i64::try_from(*value).ok()).collect();
         if narrow.len() < values.len() {
             return None;
         }
-        integers::encode(&narrow, out);
+        integers(&narrow, out);
         Some(Codec::Integers)
     }
     fn take_coded(codec: Codec, cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<Self>> {
@@ -141,15 +144,12 @@ impl Native for i128 {
 /// Appends the values with the codec that the compression asks for and the values allow.
 pub(super) fn encode<N: Native>(values: &[N], compression: Compression, out: &mut Vec<u8>) -> Codec {
     let start = out.len();
-    let plain_bytes = size_of_val(values);
-    let mut chosen = match compression {
+    let chosen = match compression {
         Compression::None => None,
-        Compression::Fast | Compression::High => N::put_coded(values, out),
+        Compression::Fast | Compression::High => put_unless_larger(values, integers::encode, out),
     };
-    if chosen.is_none() || out.len() - start >= plain_bytes {
-        out.truncate(start);
+    if chosen.is_none() {
         N::put_plain(values, out);
-        chosen = None;
     }
     if compression == Compression::High && values.len() >= ENTROPY_FROM_VALUES {
         let mut entropy = Vec::new();
@@ -161,6 +161,25 @@ pub(super) fn encode<N: Native>(values: &[N], compression: Compression, out: &mu
         }
     }
     chosen.unwrap_or(Codec::Plain)
+}
+
+/// Appends the values with the codec that takes the least work, for bytes that are read back after a crash at most.
+pub(super) fn encode_quickly<N: Native>(values: &[N], out: &mut Vec<u8>) -> Codec {
+    put_unless_larger(values, integers::encode_quickly, out).unwrap_or_else(|| {
+        N::put_plain(values, out);
+        Codec::Plain
+    })
+}
+
+/// Appends the values with a codec, or nothing where that takes as many bytes as they do in memory.
+fn put_unless_larger<N: Native>(values: &[N], integers: PutIntegers, out: &mut Vec<u8>) -> Option<Codec> {
+    let start = out.len();
+    let chosen = N::put_coded(values, integers, out);
+    if out.len() - start >= size_of_val(values) {
+        out.truncate(start);
+        return None;
+    }
+    chosen
 }
 
 pub(super) fn decode<N: Native>(codec: Codec, cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<N>> {

@@ -215,14 +215,20 @@ fn decimals(array: &PrimitiveArray<Decimal128Type>, scale: i8) -> Summary {
 fn floats<T: ArrowPrimitiveType<Native: Into<f64>>>(array: &PrimitiveArray<T>) -> (Summary, usize) {
     let mut sum = 0.0;
     let mut nans = 0;
-    let bounds = bounds(array, f64::INFINITY, f64::NEG_INFINITY, Into::into, |value: f64| {
-        if value.is_nan() {
-            nans += 1;
-            return false;
+    let bounds = match whole_numbers(array) {
+        Some((bounds, of_all)) => {
+            sum = of_all;
+            Some(bounds)
         }
-        sum += value;
-        true
-    });
+        None => bounds(array, f64::INFINITY, f64::NEG_INFINITY, Into::into, |value: f64| {
+            if value.is_nan() {
+                nans += 1;
+                return false;
+            }
+            sum += value;
+            true
+        }),
+    };
     let Some(bounds) = bounds else {
         return (Summary::None, nans);
     };
@@ -244,6 +250,44 @@ fn floats<T: ArrowPrimitiveType<Native: Into<f64>>>(array: &PrimitiveArray<T>) -
         }
     }
     (Summary::Doubles { bounds, sum }, nans)
+}
+
+/// Bounds and sum where every value is a whole number and there are some: what sensors count. Such a sum is exact in any order, so that several
+/// values are looked at by one instruction. `None`: somebody else has to look.
+fn whole_numbers<T: ArrowPrimitiveType<Native: Into<f64>>>(array: &PrimitiveArray<T>) -> Option<(Bounds<f64>, f64)> {
+    const LANES: usize = 4;
+    /// 1.5 * 2^52: added and taken away again it rounds a double of up to 2^51 to a whole number.
+    const ROUNDER: f64 = 6_755_399_441_055_744.0;
+    if array.null_count() > 0 {
+        return None;
+    }
+    let (first, last) = (array.values().first()?, array.values().last()?);
+    let (mut min, mut max, mut sum) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES], [0.0; LANES]);
+    let mut differs = [0u64; LANES];
+    let (chunks, tail) = array.values().as_chunks::<LANES>();
+    let mut see = |lane: usize, value: f64| {
+        min[lane] = if value < min[lane] { value } else { min[lane] };
+        max[lane] = if value > max[lane] { value } else { max[lane] };
+        sum[lane] += value;
+        differs[lane] |= ((value + ROUNDER) - ROUNDER).to_bits() ^ value.to_bits();
+    };
+    for chunk in chunks {
+        for (lane, value) in chunk.iter().enumerate() {
+            see(lane, (*value).into());
+        }
+    }
+    for (lane, value) in tail.iter().enumerate() {
+        see(lane, (*value).into());
+    }
+    let min = min.into_iter().fold(f64::INFINITY, f64::min);
+    let max = max.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    let largest = max.abs().max(min.abs()) * array.len() as f64;
+    // Negative zeros, NaNs, infinities and fractions differ from what they are rounded to.
+    if differs.into_iter().any(|bits| bits != 0) || largest > EXACT_MAX as f64 / 4.0 {
+        return None;
+    }
+    let (first, last) = (Some((*first).into()), Some((*last).into()));
+    Some((Bounds { min, max, first, last }, sum.into_iter().sum()))
 }
 
 /// Bounds of the values that are neither null nor refused by `counts`; `None` when there is none.

@@ -192,21 +192,29 @@ fn append_rows(rows: &Rows, out: &mut Vec<u8>) -> Result<(), StorageError> {
         for ((id, array), data_type) in rows.columns.iter().zip(&known) {
             put(out, u64::from(id.0));
             out.extend_from_slice(data_type);
-            if count == array.len() {
-                append_array(array, compression, out);
-            } else {
-                append_array(&array.slice(start, count), compression, out);
+            let part = match count == array.len() {
+                true => array.clone(),
+                false => array.slice(start, count),
+            };
+            match compression {
+                Compression::None => append_array(&part, compression, out),
+                // Rows in their order of arrival are other devices' from one to the next: little would come of looking closely.
+                _ => append_sized(out, |out| codec::encode_quickly(&part, out)),
             }
         }
     }
     Ok(())
 }
 
-/// Length in four bytes, then what the codec writes.
 fn append_array(array: &ArrayRef, compression: Compression, out: &mut Vec<u8>) {
+    append_sized(out, |out| codec::encode(array, compression, out));
+}
+
+/// Length in four bytes, then what the codec writes.
+fn append_sized(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
-    codec::encode(array, compression, out);
+    encode(out);
     // A longer array makes the body longer than BODY_BYTES_MAX, which is refused in the end.
     let bytes = u32::try_from(out.len() - at - 4).unwrap_or(u32::MAX);
     out[at..at + 4].copy_from_slice(&bytes.to_le_bytes());

@@ -8,6 +8,7 @@
 
 mod constant;
 mod delta;
+mod lanes;
 mod packed;
 mod runs;
 mod scaled;
@@ -38,6 +39,13 @@ const SCALED: u8 = 4;
 /// Appends the values; their number is not written.
 pub(crate) fn encode(values: &[i64], out: &mut Vec<u8>) {
     encode_at(values, 0, out);
+}
+
+/// As [`encode`], without looking for the smallest plan: packed as they are. For values that are not kept for long.
+pub(crate) fn encode_quickly(values: &[i64], out: &mut Vec<u8>) {
+    if !values.is_empty() {
+        packed::encode(values, out);
+    }
 }
 
 /// Fills `out` with as many values as it is long.

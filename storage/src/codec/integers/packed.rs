@@ -11,6 +11,7 @@
 
 use super::super::bits::{FRAME, pack, packed_bytes, unpack, width};
 use super::super::cursor::{Cursor, Decoded, put_signed};
+use super::lanes::{self, Lane, Narrowest};
 use super::{IntegerCodec, PACKED};
 
 pub(super) const CODEC: IntegerCodec = IntegerCodec { name: "packed", decode };
@@ -18,11 +19,10 @@ pub(super) const CODEC: IntegerCodec = IntegerCodec { name: "packed", decode };
 pub(super) fn encode(values: &[i64], out: &mut Vec<u8>) {
     let mut references = Vec::with_capacity(values.len().div_ceil(FRAME));
     let mut widths = Vec::with_capacity(references.capacity());
-    for frame in values.chunks(FRAME) {
-        let (min, max) = bounds(frame);
+    frame_bounds(values, |min, max| {
         references.push(min);
         widths.push(i64::from(width(max.wrapping_sub(min) as u64)));
-    }
+    });
     out.push(PACKED);
     let (base, base_max) = bounds(&references);
     let reference_width = width(base_max.wrapping_sub(base) as u64);
@@ -68,6 +68,25 @@ fn read_width(cursor: &mut Cursor<'_>) -> Decoded<u32> {
         return Err("a width of at most 64 bits");
     }
     Ok(width)
+}
+
+/// Tells smallest and largest of each frame.
+fn frame_bounds(values: &[i64], tell: impl FnMut(i64, i64)) {
+    match lanes::narrowest(values, i16::BITS, i32::BITS) {
+        Narrowest::Bits16 => frame_bounds_in::<i16>(values, tell),
+        Narrowest::Bits32 => frame_bounds_in::<i32>(values, tell),
+        Narrowest::Bits64 => frame_bounds_in::<i64>(values, tell),
+    }
+}
+
+fn frame_bounds_in<T: Lane>(values: &[i64], mut tell: impl FnMut(i64, i64)) {
+    for frame in values.chunks(FRAME) {
+        let seen = frame.iter().fold((T::MAX, T::MIN), |(min, max), value| {
+            let value = T::of(*value);
+            (min.min(value), max.max(value))
+        });
+        tell(seen.0.wide(), seen.1.wide());
+    }
 }
 
 /// Smallest and largest; (0, 0) of nothing.

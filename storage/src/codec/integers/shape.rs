@@ -1,6 +1,7 @@
 //! What one look at a sequence tells, and the plan that follows from it.
 
 use super::super::bits::{FRAME, width};
+use super::lanes::{self, Lane, Narrowest};
 use super::{DEPTH_MAX, Plan, scaled};
 
 /// Bits that a packed sequence takes besides its values: codec, base, and the two widths of its tables with what they describe.
@@ -46,9 +47,11 @@ impl Bounds {
         max: i64::MIN,
     };
 
-    fn add(&mut self, value: i64) {
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
+    fn of<T: Lane>((min, max): (T, T)) -> Bounds {
+        Bounds {
+            min: min.wide(),
+            max: max.wide(),
+        }
     }
 
     fn join(&mut self, other: Bounds) {
@@ -62,13 +65,57 @@ impl Bounds {
     }
 }
 
+/// What one frame shows, in lanes that differences of differences fit into.
+struct Seen<T> {
+    levels: (T, T),
+    differences: (T, T),
+    seconds: (T, T),
+    /// Values that differ from the one before, and differences that do.
+    changes: T,
+    difference_changes: T,
+}
+
+/// Looks at a frame that follows two values. Straight and without a look back into what it works out, so that several values are looked at
+/// by one instruction.
+#[inline(always)]
+fn look<T: Lane>(window: &[T]) -> Seen<T> {
+    let none = (T::MAX, T::MIN);
+    let mut seen = Seen {
+        levels: none,
+        differences: none,
+        seconds: none,
+        changes: T::default(),
+        difference_changes: T::default(),
+    };
+    let join = |bounds: (T, T), value: T| (bounds.0.min(value), bounds.1.max(value));
+    for three in window.windows(3) {
+        let (first, before, value) = (three[0], three[1], three[2]);
+        let difference = value.minus(before);
+        let second = difference.minus(before.minus(first));
+        seen.levels = join(seen.levels, value);
+        seen.differences = join(seen.differences, difference);
+        seen.seconds = join(seen.seconds, second);
+        seen.changes = seen.changes.counting(difference != T::default());
+        seen.difference_changes = seen.difference_changes.counting(second != T::default());
+    }
+    seen
+}
+
 impl Shape {
     /// `values` is not empty.
     pub fn of(values: &[i64]) -> Shape {
+        // A difference of two differences takes two bits more than the values; and two more values are imagined before the first.
+        match lanes::narrowest(values, i16::BITS - 4, i32::BITS - 4) {
+            Narrowest::Bits16 => Shape::seen_in::<i16>(values),
+            Narrowest::Bits32 => Shape::seen_in::<i32>(values),
+            Narrowest::Bits64 => Shape::seen_in::<i64>(values),
+        }
+    }
+
+    fn seen_in<T: Lane>(values: &[i64]) -> Shape {
         let first = values[0];
         // As if the values before the first had gone on as the first two do: the first differences are then no outliers.
-        let mut difference = values.get(1).map_or(0, |second| second.wrapping_sub(first));
-        let mut before = first.wrapping_sub(difference);
+        let difference = values.get(1).map_or(0, |second| second.wrapping_sub(first));
         let mut shape = Shape {
             rows: values.len() as u64,
             min: first,
@@ -82,25 +129,28 @@ impl Shape {
             difference_runs: 1,
         };
         let (mut all, mut all_differences) = (Bounds::NONE, Bounds::NONE);
+        let mut window = [T::default(); FRAME + 2];
+        window[1] = T::of(first.wrapping_sub(difference));
+        window[0] = window[1].minus(T::of(difference));
         for frame in values.chunks(FRAME) {
-            let (mut levels, mut differences, mut seconds) = (Bounds::NONE, Bounds::NONE, Bounds::NONE);
-            for value in frame {
-                let new = value.wrapping_sub(before);
-                let second = new.wrapping_sub(difference);
-                levels.add(*value);
-                differences.add(new);
-                seconds.add(second);
-                shape.runs += u64::from(new != 0);
-                shape.difference_runs += u64::from(second != 0);
-                before = *value;
-                difference = new;
+            for (slot, value) in window[2..].iter_mut().zip(frame) {
+                *slot = T::of(*value);
             }
+            // The length of a full frame is known to the compiler.
+            let seen = match frame.len() {
+                FRAME => look(&window),
+                rows => look(&window[..rows + 2]),
+            };
+            let (levels, differences) = (Bounds::of(seen.levels), Bounds::of(seen.differences));
             let rows = frame.len() as u64;
             shape.values_bits += rows * levels.width();
             shape.differences_bits += rows * differences.width();
-            shape.second_differences_bits += rows * seconds.width();
+            shape.second_differences_bits += rows * Bounds::of(seen.seconds).width();
+            shape.runs += seen.changes.wide() as u64;
+            shape.difference_runs += seen.difference_changes.wide() as u64;
             all.join(levels);
             all_differences.join(differences);
+            window.copy_within(frame.len().., 0);
         }
         shape.min = all.min;
         shape.max = all.max;
