@@ -102,8 +102,17 @@ impl Chunk {
         self.time
     }
 
+    pub fn series(&self) -> &[u32] {
+        &self.series
+    }
+
     pub fn times(&self) -> &[i64] {
         &self.times
+    }
+
+    /// In order of arrival, as all that is the chunk's.
+    pub fn columns(&self) -> &[(ColumnId, ArrayRef)] {
+        &self.columns
     }
 
     pub fn rules(&self) -> &Rules {

@@ -18,6 +18,7 @@ use super::install::{Edit, Flushed};
 use super::manifest::FileEntry;
 use super::merge::Merge;
 use super::newest;
+use super::ordered::Ordered;
 use super::piece::Wanted;
 use super::view::{Search, VnodeView};
 use crate::data_file::{DataFileId, DataFileWriter, SortedRows};
@@ -203,7 +204,14 @@ fn write_group(
         if chunks.is_empty() {
             continue;
         }
-        let plan = all_rows(*family, time, view.memory_deletes(*family), store.update);
+        let deletes = view.memory_deletes(*family);
+        if let Some(mut ordered) = Ordered::new(&chunks, time, &deletes, store.update) {
+            while let Some(rows) = ordered.next() {
+                file.append(*family, &rows)?;
+            }
+            continue;
+        }
+        let plan = all_rows(*family, time, deletes, store.update);
         let merge = Merge::new(plan, None, &[], &chunks, ScanCounters::default())?;
         file.append_all(*family, merge, Some(store.update))?;
     }

@@ -37,6 +37,7 @@ mod manifest;
 mod memtable;
 mod merge;
 mod newest;
+mod ordered;
 mod piece;
 mod rule;
 mod size;
