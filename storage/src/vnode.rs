@@ -22,7 +22,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::io::Io;
 use crate::space::Space;
-use crate::store::VnodeStore;
+use crate::store::{Pace, VnodeStore};
 use crate::wal::{Kind, Pending, encode_changes};
 use crate::{Change, Committed, Conflict, Durability, StorageError, StorageOptions, VnodeId, VnodeOptions};
 
@@ -240,6 +240,16 @@ impl Vnode {
             }))
             .map_err(|_| self.gone())?;
         answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// How fast rows come, told by how full the memtable is: it is looked at after a flush, which began with an empty one.
+    pub fn pace(&self) -> Pace {
+        /// Of a full memtable.
+        const FILLING_SHARE: usize = 8;
+        match self.store.memtable_bytes() > self.shared.options.memtable_bytes / FILLING_SHARE {
+            true => Pace::Loading,
+            false => Pace::Calm,
+        }
     }
 
     /// Nobody serves this vnode any more.

@@ -17,7 +17,30 @@ use crate::{Compression, FamilyId, ScanCounters, StorageError};
 /// four, a group of a thousand flushes has at most some fifteen files, and each row was written about six times.
 const SIMILAR_FILES: usize = 4;
 
-/// Files are of similar size when the oldest is at most so many times as large as all newer ones together.
+/// The same while rows pour in. What is rewritten now takes the processor from the load, and will be rewritten again soon; with sixteen each row
+/// of a thousand flushes is written about three times. When the load ends, the flush of its last rows finds a vnode at rest.
+const SIMILAR_FILES_LOADING: usize = 16;
+
+/// How fast rows come while a vnode is compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Little has come since the last flush.
+    Calm,
+    /// The memtable is filling again already.
+    Loading,
+}
+
+impl Pace {
+    fn similar_files(self) -> usize {
+        match self {
+            Pace::Calm => SIMILAR_FILES,
+            Pace::Loading => SIMILAR_FILES_LOADING,
+        }
+    }
+}
+
+/// Files are of similar size when the oldest is at most so many times as large as all newer ones together; while rows pour in, as the largest of
+/// them, so that what was merged before waits for others like it.
 const SIMILAR_SIZE: u64 = 2;
 
 /// A file is rewritten when one row in so many is deleted with its whole block.
@@ -29,9 +52,9 @@ const DELETES_MAX: usize = 64;
 /// A group that is not the newest has fallen quiet after so many flushes that did not touch it.
 const QUIET_FLUSHES: u64 = 4;
 
-pub(super) fn compact_once(store: &VnodeStore) -> Result<bool, StorageError> {
+pub(super) fn compact_once(store: &VnodeStore, pace: Pace) -> Result<bool, StorageError> {
     let disk = store.disk();
-    match choose(store, &disk) {
+    match choose(store, &disk, pace) {
         Some((files, purpose)) => {
             let rewritten = rewrite(store, &disk, &files, purpose);
             if let Err(StorageError::Corrupt { .. }) = &rewritten {
@@ -89,7 +112,7 @@ fn deletes_of(disk: &Disk, file: &LiveFile) -> usize {
 }
 
 /// The files that it pays most to merge.
-fn choose(store: &VnodeStore, disk: &Disk) -> Option<(Vec<Arc<LiveFile>>, Purpose)> {
+fn choose(store: &VnodeStore, disk: &Disk, pace: Pace) -> Option<(Vec<Arc<LiveFile>>, Purpose)> {
     let damaged = store.damaged.lock().clone();
     let is_sound = |files: &[Arc<LiveFile>]| !files.iter().any(|file| damaged.contains(&file.entry.number));
     if !disk.deletes.is_empty() {
@@ -101,7 +124,7 @@ fn choose(store: &VnodeStore, disk: &Disk) -> Option<(Vec<Arc<LiveFile>>, Purpos
     let sound = || disk.groups.iter().filter(|(_, files)| is_sound(files));
     let similar = sound().find_map(|(_, files)| {
         let sizes: Vec<u64> = files.iter().map(|file| file.entry.bytes).collect();
-        similar_from(&sizes).map(|from| (files[from..].to_vec(), Purpose::Merge))
+        similar_from(&sizes, pace).map(|from| (files[from..].to_vec(), Purpose::Merge))
     });
     similar.or_else(|| {
         let newest = *disk.groups.keys().next_back()?;
@@ -117,17 +140,20 @@ fn is_full_of_deleted(disk: &Disk, file: &LiveFile) -> bool {
 }
 
 /// Where the newest files begin that are many and of similar size; sizes are from the oldest to the newest.
-fn similar_from(sizes: &[u64]) -> Option<usize> {
+fn similar_from(sizes: &[u64], pace: Pace) -> Option<usize> {
     let mut from = sizes.len();
     let mut newer: u64 = 0;
     for (at, size) in sizes.iter().enumerate().rev() {
         if newer > 0 && *size > newer.saturating_mul(SIMILAR_SIZE) {
             break;
         }
-        newer = newer.saturating_add((*size).max(1));
+        newer = match pace {
+            Pace::Calm => newer.saturating_add((*size).max(1)),
+            Pace::Loading => newer.max((*size).max(1)),
+        };
         from = at;
     }
-    (sizes.len() - from >= SIMILAR_FILES).then_some(from)
+    (sizes.len() - from >= pace.similar_files()).then_some(from)
 }
 
 impl VnodeStore {
@@ -189,7 +215,7 @@ fn families(files: &[Arc<LiveFile>]) -> Result<Vec<FamilyId>, StorageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::similar_from;
+    use super::{Pace, similar_from};
 
     #[test]
     fn neighbours_of_similar_size_are_chosen() {
@@ -202,27 +228,35 @@ mod tests {
             (&[1000, 100, 10, 10, 10], None),
         ];
         for (sizes, from) in cases {
-            assert_eq!(similar_from(sizes), from, "{sizes:?}");
+            assert_eq!(similar_from(sizes, Pace::Calm), from, "{sizes:?}");
         }
+        assert_eq!(similar_from(&[10; 15], Pace::Loading), None);
+        assert_eq!(similar_from(&[10; 16], Pace::Loading), Some(0));
     }
 
-    /// Each row is written few times, and files stay few.
-    #[test]
-    fn a_thousand_flushes() {
+    /// Files, and bytes written for each byte, at most during a thousand flushes.
+    fn a_thousand_flushes(pace: Pace) -> (usize, u64) {
         let mut files: Vec<u64> = Vec::new();
         let mut written = 0;
         let mut most = 0;
         for _ in 0..1000 {
             files.push(10);
             written += 10;
-            while let Some(from) = similar_from(&files) {
+            while let Some(from) = similar_from(&files, pace) {
                 let merged: u64 = files.drain(from..).sum();
                 written += merged;
                 files.push(merged);
             }
             most = most.max(files.len());
         }
-        assert!(most <= 16, "{most} files");
-        assert!(written <= 10_000 * 8, "{written} bytes written for 10000");
+        (most, written / 10_000)
+    }
+
+    #[test]
+    fn each_row_is_written_few_times_and_files_stay_few() {
+        let (files, written) = a_thousand_flushes(Pace::Calm);
+        assert!(files <= 16 && written < 8, "{files} files, {written} times");
+        let (files, written) = a_thousand_flushes(Pace::Loading);
+        assert!(files <= 48 && written < 4, "{files} files, {written} times");
     }
 }

@@ -48,6 +48,7 @@ mod model_tests;
 #[cfg(test)]
 mod scenario_tests;
 
+pub use compaction::Pace;
 pub use size::FamilySize;
 pub use view::{Scan, ScanCounters, VnodeView};
 
@@ -234,8 +235,8 @@ impl VnodeStore {
     }
 
     /// Merges files that overlap or are many, if there are any worth it; false when there was nothing to do. One thread at a time, beside flushes.
-    pub fn compact_once(&self) -> Result<bool, StorageError> {
-        compaction::compact_once(self)
+    pub fn compact_once(&self, pace: Pace) -> Result<bool, StorageError> {
+        compaction::compact_once(self, pace)
     }
 
     /// Merges each file group into one file.

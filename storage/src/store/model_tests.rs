@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{VnodeStore, VnodeView};
+use super::{Pace, VnodeStore, VnodeView};
 use crate::io::simulated::Failure;
 use crate::io::{Io, SimulatedIo};
 use crate::{
@@ -491,7 +491,7 @@ impl Run {
                 assert!(self.store.flushed_index() <= self.index);
             }
             72..84 => {
-                self.store.compact_once().unwrap();
+                self.store.compact_once(Pace::Calm).unwrap();
             }
             84..87 => self.store.compact_all().unwrap(),
             87..91 => self.reopen(),

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::VnodeStore;
 use super::manifest::Manifest;
 use super::model_tests::{DIRECTORY, Row, SPAN, collect, columns, data_files, disk, open, options, to_rows};
+use super::{Pace, VnodeStore};
 use crate::data_file::{DataFile, DataFileId};
 use crate::io::SimulatedIo;
 use crate::{
@@ -166,11 +166,11 @@ fn a_dropped_family_gives_its_space_back() {
     // The file that holds nothing else goes with the flush, the shared one is rewritten.
     vnode.flush();
     assert_eq!(data_files(&vnode.io), 1);
-    assert!(vnode.store.compact_once().unwrap());
+    assert!(vnode.store.compact_once(Pace::Calm).unwrap());
     assert_eq!(vnode.store.statistics().rows_in_files, 50);
     assert!(vnode.manifest().deletes.is_empty());
     assert_eq!(vnode.times(OTHER, 2).len(), 50);
-    assert!(!vnode.store.compact_once().unwrap());
+    assert!(!vnode.store.compact_once(Pace::Calm).unwrap());
 }
 
 #[test]
@@ -234,13 +234,13 @@ fn a_quiet_group_is_sealed() {
     vnode.write(FAMILY, 1, 0..90);
     vnode.flush();
     for group in 1..5 {
-        assert!(!vnode.store.compact_once().unwrap());
+        assert!(!vnode.store.compact_once(Pace::Calm).unwrap());
         vnode.write(FAMILY, 1, [group * SPAN]);
         vnode.flush();
     }
     vnode.write(FAMILY, 1, [5 * SPAN]);
     vnode.flush();
-    while vnode.store.compact_once().unwrap() {}
+    while vnode.store.compact_once(Pace::Calm).unwrap() {}
     let files = vnode.manifest().files;
     let sealed = |group| {
         files
@@ -258,7 +258,7 @@ fn many_small_flushes_make_few_files() {
     for time in 0..90 {
         vnode.write(FAMILY, 1, [time]);
         vnode.flush();
-        while vnode.store.compact_once().unwrap() {}
+        while vnode.store.compact_once(Pace::Calm).unwrap() {}
     }
     assert!(vnode.store.statistics().data_files < 10);
     assert_eq!(vnode.times(FAMILY, 1), (0..90).collect::<Vec<_>>());

@@ -127,7 +127,7 @@ impl Background {
             if vnode.dropped.load(Ordering::Acquire) {
                 return;
             }
-            vnode.store.compact_once()
+            vnode.store.compact_once(vnode.pace())
         };
         match result {
             Ok(true) => self.push(Job::Compact(vnode)),
