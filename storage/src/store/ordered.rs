@@ -90,22 +90,25 @@ impl<'a> Ordered<'a> {
     fn sort_times(&mut self) {
         let row_bits = self.row_bits;
         let sources: Vec<&[i64]> = self.chunks.iter().map(|chunk| chunk.times()).collect();
-        let time = |place: &u32| {
+        self.times.extend(self.places.iter().map(|place| {
             let (chunk, row) = split(*place, row_bits);
             sources[chunk][row]
-        };
-        self.times.extend(self.places.iter().map(time));
+        }));
+        // Places ascend by age: with them the order is that of arrival where times are equal.
+        let mut keys: Vec<(i64, u32)> = Vec::new();
         let mut start = 0;
         for run in self.series.chunk_by(|a, b| a == b) {
             let range = start..start + run.len();
             start = range.end;
-            if !self.times[range.clone()].is_sorted() {
-                self.places[range.clone()].sort_by_key(time);
-                let sorted = self.places[range.clone()].iter().map(time);
-                self.times[range]
-                    .iter_mut()
-                    .zip(sorted)
-                    .for_each(|(slot, time)| *slot = time);
+            let (times, places) = (&mut self.times[range.clone()], &mut self.places[range]);
+            if times.is_sorted() {
+                continue;
+            }
+            keys.clear();
+            keys.extend(times.iter().copied().zip(places.iter().copied()));
+            keys.sort_unstable();
+            for ((key, time), place) in keys.iter().zip(times).zip(places) {
+                (*time, *place) = *key;
             }
         }
     }
