@@ -103,23 +103,35 @@ impl Families {
     pub fn vnodes_in_order(&self) -> Option<&[u32]> {
         let mut open = self.open.iter().filter(|rows| !rows.is_empty());
         match (open.next(), open.next(), self.closed.is_empty()) {
-            (Some(rows), None, true) => Some(rows.vnodes()),
+            (Some(rows), None, true) => rows.vnodes(),
             _ => None,
         }
     }
 
     /// The place of a table's rows for [`Families::rows`]. Rows that cannot share a chunk with the open ones close it.
     pub fn open(&mut self, table: &Arc<Table>, precision: Precision, conflict: Conflict) -> usize {
-        match self.open.iter().position(|rows| rows.table.oid == table.oid) {
+        self.open_of(table, precision, conflict, None)
+    }
+
+    /// As `open`, for rows of one vnode alone.
+    pub fn open_of(
+        &mut self,
+        table: &Arc<Table>,
+        precision: Precision,
+        conflict: Conflict,
+        vnode: Option<u32>,
+    ) -> usize {
+        match self.open.iter().position(|rows| rows.are_of(table, vnode)) {
             Some(index) => {
                 if !self.open[index].takes(table, conflict) {
                     self.close(index);
-                    self.open[index] = FamilyRows::new(Arc::clone(table), precision, conflict);
+                    self.open[index] = FamilyRows::new(Arc::clone(table), precision, conflict, vnode);
                 }
                 index
             }
             None => {
-                self.open.push(FamilyRows::new(Arc::clone(table), precision, conflict));
+                self.open
+                    .push(FamilyRows::new(Arc::clone(table), precision, conflict, vnode));
                 self.open.len() - 1
             }
         }
@@ -139,7 +151,8 @@ impl Families {
         }
     }
 
-    fn close(&mut self, place: usize) {
+    /// Gives the rows of a place away; later ones come after them.
+    pub fn close(&mut self, place: usize) {
         for rows in self.open[place].close() {
             self.closed_bytes += rows.memory_bytes();
             self.closed.entry(rows.vnode).or_default().push(rows);

@@ -206,8 +206,13 @@ impl BinaryReader {
         let mut time = None;
         for index in 0..self.spans.len() {
             let (field, type_oid) = (rows.fields[index], rows.type_oids[index]);
-            if matches!(field, Field::TableName | Field::Tag(_)) {
-                continue;
+            match field {
+                Field::TableName => {
+                    rows.begin_row(names, &row, index);
+                    continue;
+                }
+                Field::Tag(_) => continue,
+                Field::Time | Field::Metric(_) => {}
             }
             let Some(value) = row.value(index) else {
                 if rows.not_null[index] {

@@ -8,6 +8,7 @@ use super::accumulator::Accumulator;
 use super::assign::{to_time, valid_text};
 use super::column::ColumnBuilder;
 use super::datum::{Datum, ValueError, null_violation, oid};
+use super::name_order::NameOrder;
 use super::names::Names;
 use super::number::shown;
 use super::target::{Field, TBNAME, Target};
@@ -41,6 +42,14 @@ pub trait RowSource {
     ) -> std::result::Result<Datum<'s>, Box<QueryError>>;
 }
 
+/// How rows come to their vnodes.
+enum Gathering {
+    /// Each vnode's rows are apart from the start, in the places of this list: names come before values, and all tables were known so far.
+    Apart(Vec<(u32, usize)>),
+    /// All rows are together, and split when there are many.
+    Together,
+}
+
 /// Where rows of a COPY gather.
 pub struct CopyRows {
     pub target: Target,
@@ -57,7 +66,12 @@ pub struct CopyRows {
     /// Columns that get their default in each row.
     defaults: Vec<(Field, ScalarValue)>,
     pub accumulator: Accumulator,
+    gathering: Gathering,
+    /// Where the values of the row being read go.
     place: usize,
+    /// The series of the row being read, where its name came before its values.
+    row_series: Option<SeriesRef>,
+    order: NameOrder,
     /// The raw name or tags of the row before, and its series: rows of one table often follow each other.
     last_key: Vec<u8>,
     last_series: Option<SeriesRef>,
@@ -77,9 +91,19 @@ impl CopyRows {
         defaults: Vec<(Field, ScalarValue)>,
     ) -> CopyRows {
         let mut accumulator = Accumulator::default();
+        let vnode = match route {
+            Route::Fixed(series) => Some(series.vnode),
+            Route::Named(_) | Route::Tagged => None,
+        };
+        let precision = target.database.options.precision;
         let place = accumulator
             .families
-            .open(&target.table, target.database.options.precision, Conflict::ByVnode);
+            .open_of(&target.table, precision, Conflict::ByVnode, vnode);
+        let first_metric = fields.iter().position(|field| matches!(field, Field::Metric(_)));
+        let gathering = match route {
+            Route::Named(name) if first_metric.is_none_or(|metric| name < metric) => Gathering::Apart(Vec::new()),
+            _ => Gathering::Together,
+        };
         let tag = |(index, field): (usize, &Field)| match field {
             Field::Tag(tag) => Some((index, *tag)),
             _ => None,
@@ -95,7 +119,10 @@ impl CopyRows {
             route,
             defaults,
             accumulator,
+            gathering,
             place,
+            row_series: None,
+            order: NameOrder::default(),
             last_key: Vec::new(),
             last_series: None,
             key: Vec::new(),
@@ -110,10 +137,78 @@ impl CopyRows {
         (&mut self.accumulator.families.rows(self.place).columns, &mut self.times)
     }
 
-    /// Whether a raw name is that of the row before, so that it needs no reading.
+    /// As `columns`, with the fields: all that reading values in place needs.
     #[inline]
-    pub fn last_name(&self) -> Option<&[u8]> {
-        (matches!(self.route, Route::Named(_)) && self.last_series.is_some()).then_some(self.last_key.as_slice())
+    pub fn fields_and_columns(&mut self) -> (&[Field], &mut [ColumnBuilder], &mut TimeReader) {
+        let columns = &mut self.accumulator.families.rows(self.place).columns;
+        (&self.fields, columns, &mut self.times)
+    }
+
+    /// The length of the name at the start of `bytes`, with `end` behind it, where it is one that was expected: then the row has begun.
+    #[inline]
+    pub fn expected_name(&mut self, bytes: &[u8], end: u8) -> Option<usize> {
+        if matches!(self.gathering, Gathering::Together) {
+            return None;
+        }
+        let (series, length) = self.order.expect(bytes, end)?;
+        self.begin_row_of(series);
+        Some(length)
+    }
+
+    /// The name of a row has been read, and none of its values: they go to its vnode, if that is known.
+    #[inline]
+    pub fn begin_row<S: RowSource>(&mut self, names: &mut dyn Names, source: &S, field: usize) {
+        if matches!(self.gathering, Gathering::Together) {
+            return;
+        }
+        let raw = source.raw(field);
+        match self.order.find(raw).or_else(|| self.known(names, source, field)) {
+            Some(series) => self.begin_row_of(series),
+            None => self.gather_together(),
+        }
+    }
+
+    fn begin_row_of(&mut self, series: SeriesRef) {
+        self.row_series = Some(series);
+        let Gathering::Apart(places) = &mut self.gathering else {
+            return;
+        };
+        self.place = match places.iter().find(|(vnode, _)| *vnode == series.vnode) {
+            Some((_, place)) => *place,
+            None => {
+                let (table, precision) = (&self.target.table, self.target.database.options.precision);
+                let families = &mut self.accumulator.families;
+                let place = families.open_of(table, precision, Conflict::ByVnode, Some(series.vnode));
+                places.push((series.vnode, place));
+                place
+            }
+        };
+    }
+
+    /// The series of a name that was not expected, if it is that of a table of the target.
+    fn known<S: RowSource>(&mut self, names: &mut dyn Names, source: &S, field: usize) -> Option<SeriesRef> {
+        self.key.clear();
+        let Ok(Datum::Text(name)) = source.datum(field, oid::TEXT, &mut self.key) else {
+            return None;
+        };
+        let child = names.find(valid_text(name).ok()?)?;
+        if child.supertable != self.target.table.oid {
+            return None;
+        }
+        self.order.note(source.raw(field), child.series);
+        Some(child.series)
+    }
+
+    /// From now on: rows of tables that are new, or that are none, are for `end_row`, which knows all of their fields. Rows of one series stay
+    /// in their order, as those that are apart are given away first.
+    fn gather_together(&mut self) {
+        let Gathering::Apart(places) = std::mem::replace(&mut self.gathering, Gathering::Together) else {
+            return;
+        };
+        let families = &mut self.accumulator.families;
+        places.iter().for_each(|(_, place)| families.close(*place));
+        let (table, precision) = (&self.target.table, self.target.database.options.precision);
+        self.place = families.open(table, precision, Conflict::ByVnode);
     }
 
     /// All values of a row are in their columns: finds its series, and ends it.
@@ -131,10 +226,10 @@ impl CopyRows {
         if let Err(error) = self.times.check_row_time(time) {
             return Err(self.in_column(*error, Field::Time, None));
         }
-        let series = match self.route {
-            Route::Fixed(series) => series,
-            Route::Named(field) => self.named(names, source, field)?,
-            Route::Tagged => self.tagged(names, source)?,
+        let series = match (self.row_series.take(), self.route) {
+            (Some(series), _) | (None, Route::Fixed(series)) => series,
+            (None, Route::Named(field)) => self.named(names, source, field)?,
+            (None, Route::Tagged) => self.tagged(names, source)?,
         };
         let rows = self.accumulator.families.rows(self.place);
         for (field, default) in &self.defaults {

@@ -49,6 +49,14 @@ pub struct LineReader {
     spans: Vec<(usize, usize)>,
 }
 
+/// How far a line has been read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Read {
+    fields: usize,
+    bytes: usize,
+    time: Option<i64>,
+}
+
 /// Between two bytes of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct LineState {
@@ -100,6 +108,17 @@ impl Dialect {
 
     fn text_field_end(&self, line: &[u8], start: usize) -> usize {
         let mut at = start;
+        // Eight bytes at a time up to where the end, or a backslash, must be.
+        while let Some(word) = line.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = u64::from_le_bytes(*word);
+            let found = first_of(word, self.delimiter)
+                .min(first_of(word, b'\n'))
+                .min(first_of(word, b'\\'));
+            at += found;
+            if found < 8 {
+                break;
+            }
+        }
         while let Some(byte) = line.get(at) {
             if *byte == self.delimiter || *byte == b'\n' {
                 break;
@@ -147,6 +166,16 @@ impl Dialect {
         }
         Ok(Datum::Text(scratch))
     }
+}
+
+/// Where the byte is first among the eight of a word, from the lowest; 8 where it is not.
+#[inline(always)]
+fn first_of(word: u64, byte: u8) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let different = word ^ (ONES * u64::from(byte));
+    // The lowest byte that is zero is marked rightly, if any is; only those above it may be marked wrongly.
+    let marks = different.wrapping_sub(ONES) & !different & (ONES * 0x80);
+    marks.trailing_zeros() as usize / 8
 }
 
 impl LineState {
@@ -389,14 +418,99 @@ impl LineReader {
         Ok(())
     }
 
+    /// Reads fields of the line at the start of `bytes` as long as each has behind it what should be there, and is a number or time of the
+    /// usual form where its column wants one: all of them, in most lines.
+    #[inline]
+    fn read_in_place(&mut self, rows: &mut CopyRows, names: &mut dyn Names, bytes: &[u8]) -> Read {
+        let mut read = Read::default();
+        if !self.dialect.in_place {
+            return read;
+        }
+        let delimiter = self.dialect.delimiter;
+        let zoned = rows.zoned_time;
+        let count = self.spans.len();
+        while read.fields < count {
+            let end = if read.fields + 1 == count { b'\n' } else { delimiter };
+            let field = rows.fields[read.fields];
+            let length = match field {
+                Field::TableName if let Some(length) = rows.expected_name(&bytes[read.bytes..], end) => {
+                    self.spans[read.fields] = (read.bytes, read.bytes + length);
+                    read.fields += 1;
+                    read.bytes += length + 1;
+                    continue;
+                }
+                // At the end of a line there may be a carriage return, which is not the text's.
+                Field::TableName | Field::Tag(_) if end == delimiter => {
+                    let length = self.dialect.field_end(bytes, read.bytes) - read.bytes;
+                    (bytes.get(read.bytes + length) == Some(&end)).then_some(length)
+                }
+                Field::TableName | Field::Tag(_) => None,
+                Field::Time => {
+                    let scanned = rows.times.scan(&bytes[read.bytes..], zoned, |byte| byte == end);
+                    let whole = scanned.filter(|(_, length)| bytes.get(read.bytes + length) == Some(&end));
+                    whole.map(|(value, length)| {
+                        read.time = Some(value);
+                        length
+                    })
+                }
+                Field::Metric(_) => {
+                    let before = read.fields;
+                    self.read_metrics(rows, bytes, &mut read);
+                    if read.fields == before {
+                        return read;
+                    }
+                    continue;
+                }
+            };
+            let Some(length) = length else {
+                return read;
+            };
+            self.spans[read.fields] = (read.bytes, read.bytes + length);
+            if field == Field::TableName {
+                let (dialect, spans) = (&self.dialect, &self.spans);
+                rows.begin_row(names, &Line { dialect, bytes, spans }, read.fields);
+            }
+            read.fields += 1;
+            read.bytes += length + 1;
+        }
+        read
+    }
+
+    /// The same for columns that follow each other: the loop in which a load spends most of its time.
+    #[inline]
+    fn read_metrics(&mut self, rows: &mut CopyRows, bytes: &[u8], read: &mut Read) {
+        let delimiter = self.dialect.delimiter;
+        let count = self.spans.len();
+        let (fields, columns, times) = rows.fields_and_columns();
+        let pairs = fields.iter().zip(&mut self.spans).skip(read.fields);
+        for (field, span) in pairs {
+            let Field::Metric(metric) = field else {
+                return;
+            };
+            let end = if read.fields + 1 == count { b'\n' } else { delimiter };
+            let Some(rest) = bytes.get(read.bytes..) else {
+                return;
+            };
+            let Some(length) = scan(&mut columns[*metric], rest, |byte| byte == end, times) else {
+                return;
+            };
+            *span = (read.bytes, read.bytes + length);
+            read.fields += 1;
+            read.bytes += length + 1;
+        }
+    }
+
     /// Reads the line at the start of `bytes`: how long it is with its newline.
     fn read_line(&mut self, rows: &mut CopyRows, names: &mut dyn Names, bytes: &[u8]) -> Result<usize, QueryError> {
+        let Read {
+            fields,
+            bytes: mut at,
+            mut time,
+        } = self.read_in_place(rows, names, bytes);
         let dialect = &self.dialect;
         let delimiter = dialect.delimiter;
-        let mut at = 0;
-        let mut time = None;
         let last = rows.fields.len() - 1;
-        for index in 0..=last {
+        for index in fields..=last {
             let field = rows.fields[index];
             let rest = &bytes[at..];
             let end = match field {
@@ -404,7 +518,7 @@ impl LineReader {
                     let (columns, times) = rows.columns();
                     let column = &mut columns[metric];
                     let read = if dialect.in_place {
-                        scan(column, rest, delimiter, times)
+                        scan(column, rest, |byte| is_end(byte, delimiter), times)
                     } else {
                         None
                     };
@@ -432,18 +546,14 @@ impl LineReader {
                         }
                     }
                 }
-                Field::TableName => match rows.last_name() {
-                    Some(name)
-                        if rest.starts_with(name)
-                            && rest.get(name.len()).is_some_and(|byte| is_end(*byte, delimiter)) =>
-                    {
-                        at + name.len()
-                    }
-                    _ => field_end(dialect, bytes, at, index == last),
-                },
+                Field::TableName => field_end(dialect, bytes, at, index == last),
                 Field::Tag(_) => field_end(dialect, bytes, at, index == last),
             };
             self.spans[index] = (at, end);
+            if field == Field::TableName {
+                let spans = &self.spans;
+                rows.begin_row(names, &Line { dialect, bytes, spans }, index);
+            }
             match bytes.get(end) {
                 Some(byte) if *byte == delimiter => {
                     if index == last {
@@ -500,9 +610,14 @@ fn malformed(dialect: &Dialect, rows: &CopyRows, bytes: &[u8], message: &str) ->
 }
 
 /// Reads a number or time in place, if it is one that ends where the field does: the bytes read.
-#[inline]
-fn scan(column: &mut ColumnBuilder, bytes: &[u8], delimiter: u8, times: &mut TimeReader) -> Option<usize> {
-    let ends = |read: usize| bytes.get(read).is_some_and(|byte| is_end(*byte, delimiter));
+#[inline(always)]
+fn scan(
+    column: &mut ColumnBuilder,
+    bytes: &[u8],
+    is_end: impl Fn(u8) -> bool + Copy,
+    times: &mut TimeReader,
+) -> Option<usize> {
+    let ends = |read: usize| bytes.get(read).is_some_and(|byte| is_end(*byte));
     match column {
         ColumnBuilder::Double(builder) => {
             let (decimal, read) = scan_decimal(bytes).filter(|(_, read)| ends(*read))?;
@@ -550,7 +665,6 @@ fn scan(column: &mut ColumnBuilder, bytes: &[u8], delimiter: u8, times: &mut Tim
             Some(1)
         }
         ColumnBuilder::Time { values, zoned, .. } => {
-            let is_end = |byte| is_end(byte, delimiter);
             let (value, read) = times.scan(bytes, *zoned, is_end).filter(|(_, read)| ends(*read))?;
             values.append_value(value);
             Some(read)

@@ -24,6 +24,7 @@ mod insert_returning;
 pub mod insert_rows;
 pub(crate) mod keyed;
 pub mod lexer;
+mod name_order;
 pub mod names;
 pub mod new_tables;
 pub mod number;

@@ -27,6 +27,9 @@ const POWERS_F64: [f64; 19] = [
 /// Reads an optional minus and 1 to 18 digits at the start of `bytes`: the value and the bytes read.
 #[inline]
 pub fn scan_integer(bytes: &[u8]) -> Option<(i64, usize)> {
+    if let Some(short) = scan_digits(bytes) {
+        return Some(short);
+    }
     let negative = bytes.first() == Some(&b'-');
     let start = usize::from(negative);
     let mut value = 0i64;
@@ -44,9 +47,60 @@ pub fn scan_integer(bytes: &[u8]) -> Option<(i64, usize)> {
     Some((if negative { -value } else { value }, at))
 }
 
+/// Reads 1 to 7 digits at the start of `bytes`: the value and the bytes read. `None` where there are none or more, or the bytes end near by.
+///
+/// Eight bytes are looked at together, so that how many digits a number has is no branch that could be foretold wrongly.
+#[inline(always)]
+fn scan_digits(bytes: &[u8]) -> Option<(i64, usize)> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(*bytes.first_chunk::<8>()?);
+    // Digits become 0 to 9. What is above 9 carries into its highest bit; what it carries further up is behind the end.
+    let values = word ^ (ONES * 0x30);
+    let others = (values.wrapping_add(ONES * 0x76) | values) & (ONES * 0x80);
+    let length = others.trailing_zeros() as usize / 8;
+    if length == 0 || others == 0 {
+        return None;
+    }
+    // Zeros in front; then neighbours are put together three times: 8 digits, 4 pairs, 2 fours, the number.
+    let digits = values << (64 - 8 * length);
+    let pairs = digits.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
+    let number = fours.wrapping_mul(10_000 << 32 | 1) >> 32;
+    Some((number as i64, length))
+}
+
+/// As [`scan_decimal`] of a number with at most seven digits before and behind the point, or none.
+#[inline(always)]
+fn scan_short(bytes: &[u8]) -> Option<(Decimal, usize)> {
+    const POWERS: [i64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+    let negative = bytes.first() == Some(&b'-');
+    let start = usize::from(negative);
+    let (mut mantissa, length) = scan_digits(bytes.get(start..)?)?;
+    let mut at = start + length;
+    let mut scale = 0;
+    if bytes.get(at) == Some(&b'.') {
+        let (fraction, length) = scan_digits(bytes.get(at + 1..)?)?;
+        mantissa = mantissa * POWERS[length] + fraction;
+        scale = length as u32;
+        at += 1 + length;
+    }
+    if negative {
+        if mantissa == 0 {
+            return None;
+        }
+        mantissa = -mantissa;
+    }
+    Some((Decimal { mantissa, scale }, at))
+}
+
 /// Reads an optional minus and 1 to 18 digits with at most one point among them: the value and the bytes read.
-#[inline]
+#[inline(always)]
 pub fn scan_decimal(bytes: &[u8]) -> Option<(Decimal, usize)> {
+    scan_short(bytes).or_else(|| scan_long(bytes))
+}
+
+#[inline(never)]
+fn scan_long(bytes: &[u8]) -> Option<(Decimal, usize)> {
     let negative = bytes.first() == Some(&b'-');
     let start = usize::from(negative);
     let mut value = 0i64;
@@ -84,8 +138,11 @@ pub fn scan_decimal(bytes: &[u8]) -> Option<(Decimal, usize)> {
 
 impl Decimal {
     /// The nearest double, when it follows from one division of two exact doubles.
-    #[inline]
+    #[inline(always)]
     pub fn to_f64(self) -> Option<f64> {
+        if self.scale == 0 && self.mantissa.unsigned_abs() < 1 << 53 {
+            return Some(self.mantissa as f64);
+        }
         // 10^15 is below 2^53: mantissa and power are exact, so the one rounding is that of the division.
         if self.mantissa.unsigned_abs() > 10u64.pow(EXACT_DIGITS_MAX) {
             return None;

@@ -1,6 +1,6 @@
 //! Rows of one supertable or plain table in the order they came, split by vnode when a chunk is full.
 //!
-//! Values are added column by column to one set of builders, whichever vnode a row belongs to, and split once per chunk: a gather over a
+//! Where a row's vnode is known before its values, as with COPY into known tables, each vnode has rows of its own. Otherwise values are added column by column to one set of builders, whichever vnode a row belongs to, and split once per chunk: a gather over a
 //! chunk that is still in the cache costs less than choosing among builders for each value, and rows that all go to one vnode are not
 //! copied at all.
 
@@ -28,6 +28,8 @@ pub struct FamilyRows {
     /// What a row takes besides long texts, and which columns have those.
     row_bytes: usize,
     text_columns: Vec<usize>,
+    /// The vnode of all rows; `None`: `vnodes` has that of each.
+    vnode: Option<u32>,
     vnodes: Vec<u32>,
     series: Vec<u32>,
     times: Vec<i64>,
@@ -44,7 +46,8 @@ pub struct ClosedRows {
 }
 
 impl FamilyRows {
-    pub fn new(table: Arc<Table>, precision: Precision, conflict: Conflict) -> FamilyRows {
+    /// `vnode`: that of all rows to come, where it is known before their values are.
+    pub fn new(table: Arc<Table>, precision: Precision, conflict: Conflict, vnode: Option<u32>) -> FamilyRows {
         let columns = table.columns.iter().skip(1);
         let columns: Vec<ColumnBuilder> = columns
             .map(|column| ColumnBuilder::new(&column.sql_type, precision))
@@ -58,6 +61,7 @@ impl FamilyRows {
             columns,
             precision,
             conflict,
+            vnode,
             vnodes: Vec::new(),
             series: Vec::new(),
             times: Vec::new(),
@@ -74,6 +78,11 @@ impl FamilyRows {
 
     pub fn is_full(&self) -> bool {
         self.len() >= CHUNK_ROWS
+    }
+
+    /// Whether these are the rows of a table that are kept for this vnode, or for all of them.
+    pub fn are_of(&self, table: &Table, vnode: Option<u32>) -> bool {
+        self.table.oid == table.oid && self.vnode == vnode
     }
 
     /// Whether rows of this definition and conflict rule may join these.
@@ -96,14 +105,16 @@ impl FamilyRows {
     /// After a row's values: where it belongs.
     #[inline]
     pub fn end_row(&mut self, series: SeriesRef, time: i64) {
-        self.vnodes.push(series.vnode);
+        if self.vnode.is_none() {
+            self.vnodes.push(series.vnode);
+        }
         self.series.push(series.series);
         self.times.push(time);
     }
 
-    /// The vnode of each row.
-    pub fn vnodes(&self) -> &[u32] {
-        &self.vnodes
+    /// The vnode of each row, unless all are of one.
+    pub fn vnodes(&self) -> Option<&[u32]> {
+        self.vnode.is_none().then_some(&self.vnodes)
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -130,7 +141,7 @@ impl FamilyRows {
         }
         columns.sort_by_key(|(id, _)| *id);
         let whole = ClosedRows {
-            vnode: self.vnodes[0],
+            vnode: self.vnode.unwrap_or_else(|| self.vnodes[0]),
             family: FamilyId(self.table.oid),
             series: std::mem::replace(&mut self.series, Vec::with_capacity(room)),
             times: std::mem::replace(&mut self.times, Vec::with_capacity(room)),
