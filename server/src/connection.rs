@@ -8,7 +8,6 @@
 //! held; if that fails, the answers since the first such write are taken back and the error stands in their place.
 //! After an error in the extended protocol, everything up to Sync is skipped.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::cancel::Registration;
 use crate::defects::Defects;
-use crate::extended::{Portal, Statements};
+use crate::extended::{Portals, Statements};
 use crate::failure::{Failure, Flow};
 use crate::frame::{BodyReader, Frame};
 use crate::interrupts::{Deadline, Interrupts, canceled_by_user, timed_out, until};
@@ -30,18 +29,18 @@ use crate::wire::{OUTPUT_BYTES_SEND, Wire};
 
 /// Answers that wait for their writes to become durable may grow to this, about 600,000 statements of one transaction; then the
 /// transaction is finished early, as if the client had sent Flush.
-const OUTPUT_BYTES_HELD_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const OUTPUT_BYTES_HELD_MAX: usize = 16 * 1024 * 1024;
 
 pub struct Connection {
     pub(crate) wire: Wire,
     pub(crate) session: Session,
     pub(crate) interrupts: Interrupts,
     pub(crate) statements: Statements,
-    pub(crate) portals: HashMap<String, Portal>,
+    pub(crate) portals: Portals,
     /// Where the answers begin that wait for their writes.
-    held_from: Option<usize>,
+    pub(crate) held_from: Option<usize>,
     /// An extended statement failed: messages are skipped until Sync.
-    skipping: bool,
+    pub(crate) skipping: bool,
     /// Answers are complete up to here for the client: they leave before we wait for it.
     answers_due: bool,
     defects: Arc<Defects>,
@@ -77,7 +76,7 @@ impl Connection {
             },
             defects,
             statements: Statements::default(),
-            portals: HashMap::new(),
+            portals: Portals::default(),
             held_from: None,
             skipping: false,
             answers_due: true,
@@ -112,7 +111,11 @@ impl Connection {
     /// Handles messages until one ends the connection.
     async fn messages(&mut self) -> Failure {
         loop {
-            let next = match self.next_frame(Waiting::Idle).await {
+            let next = match self.pipelined_inserts() {
+                Ok(()) => self.next_frame(Waiting::Idle).await,
+                Err(failure) => Err(failure),
+            };
+            let next = match next {
                 Ok(frame) => self.handle(frame).await,
                 Err(failure) => Err(failure),
             };
@@ -184,10 +187,7 @@ impl Connection {
             b'Q' => Box::pin(self.simple_query(frame)).await?,
             b'P' | b'B' | b'D' | b'E' | b'C' => {
                 if let Err(failure) = self.extended_message(frame).await {
-                    self.skipping = true;
-                    self.report(failure)?;
-                    // The client may wait for this without having sent Sync.
-                    self.answers_due = true;
+                    self.skip_to_sync(failure)?;
                 }
             }
             b'H' => self.answers_due = true,
@@ -214,6 +214,15 @@ impl Connection {
             }
         }
         self.send_if_many().await
+    }
+
+    /// Tells of a failure in the extended protocol: messages are skipped up to the next Sync.
+    pub(crate) fn skip_to_sync(&mut self, failure: Failure) -> Flow<()> {
+        self.skipping = true;
+        self.report(failure)?;
+        // The client may wait for this without having sent Sync.
+        self.answers_due = true;
+        Ok(())
     }
 
     /// Tells the client of a failed statement, and the session. What is worse than that goes on up.

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use taospg_query::{ErrorKind, Format, Outcome, Parameter, Prepared, QueryError, ResultField};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, OUTPUT_BYTES_HELD_MAX};
 use crate::failure::{Failure, Flow};
 use crate::frame::{BodyReader, Frame, Text};
-use crate::interrupts::Deadline;
+use crate::interrupts::{Deadline, canceled_by_user};
 use crate::output::format_from_code;
 use crate::rows::{Cursor, Progress};
+use crate::wire::OUTPUT_BYTES_SEND;
 
 /// Portals, and statements without content, that one session may hold: as many as it may hold prepared statements.
 const NAMES_MAX: usize = 10_000;
@@ -58,6 +59,47 @@ pub struct Statements {
 impl Statements {
     pub fn forget_unnamed(&mut self) {
         self.unnamed = None;
+    }
+}
+
+/// The portals of one session. The unnamed one stands apart: a pipeline makes and drops it with every row.
+#[derive(Default)]
+pub struct Portals {
+    unnamed: Option<Portal>,
+    named: HashMap<String, Portal>,
+}
+
+impl Portals {
+    fn get(&self, name: &str) -> Option<&Portal> {
+        match name {
+            "" => self.unnamed.as_ref(),
+            name => self.named.get(name),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.named.len() + usize::from(self.unnamed.is_some())
+    }
+
+    fn insert(&mut self, name: &str, portal: Portal) {
+        match name {
+            "" => self.unnamed = Some(portal),
+            name => {
+                self.named.insert(name.to_owned(), portal);
+            }
+        }
+    }
+
+    pub fn remove(&mut self, name: &str) -> Option<Portal> {
+        match name {
+            "" => self.unnamed.take(),
+            name => self.named.remove(name),
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.unnamed = None;
+        self.named.clear();
     }
 }
 
@@ -244,7 +286,7 @@ impl Connection {
             self.session.check_parameters(prepared, &parameters)?;
         }
         let name = portal_name.as_str();
-        if !name.is_empty() && self.portals.contains_key(name) {
+        if !name.is_empty() && self.portals.get(name).is_some() {
             return Err(Failure::statement(
                 ErrorKind::DuplicateCursor,
                 format!("cursor \"{name}\" already exists"),
@@ -254,7 +296,7 @@ impl Connection {
             return Err(too_many("portals", NAMES_MAX).into());
         }
         self.portals.insert(
-            name.to_owned(),
+            name,
             Portal {
                 statement,
                 parameters,
@@ -325,14 +367,79 @@ impl Connection {
         body.end()?;
         // Zero is no limit, and so is less.
         let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0);
-        let (name, mut portal) = self
-            .portals
-            .remove_entry(name.as_str())
-            .ok_or_else(|| no_portal(name.as_str()))?;
+        let name = name.as_str();
+        let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
         // A portal whose execution fails is gone: nothing but the end of its transaction can follow.
-        self.execute_portal(&name, &mut portal, limit).await?;
+        self.execute_portal(name, &mut portal, limit).await?;
         self.portals.insert(name, portal);
         Ok(())
+    }
+
+    /// Handles what has come of a pipeline of prepared INSERTs: Bind, and Execute of the unnamed portal, without a future for each. Stops before
+    /// anything else, which is for `handle`.
+    pub(crate) fn pipelined_inserts(&mut self) -> Flow<()> {
+        /// Execute of the unnamed portal without a limit, which PostgreSQL's own library always sends.
+        const EXECUTE: &[u8] = b"E\0\0\0\x09\0\0\0\0\0";
+        if self.skipping {
+            return Ok(());
+        }
+        // What waits for its writes may grow; what may leave should.
+        while self.held_from.is_some() || self.wire.output.len() < OUTPUT_BYTES_SEND {
+            let next = self.wire.buffered();
+            let done = match next.first() {
+                Some(b'B') => match self.wire.buffered_frame()? {
+                    Some(frame) => self.bind(BodyReader::new(frame.body)),
+                    None => return Ok(()),
+                },
+                Some(b'E') if next.starts_with(EXECUTE) => match self.insert_at_once() {
+                    Some(done) => {
+                        self.wire.buffered_frame()?;
+                        done
+                    }
+                    None => return Ok(()),
+                },
+                _ => return Ok(()),
+            };
+            if let Err(failure) = done {
+                return self.skip_to_sync(failure);
+            }
+            if self.wire.output.len() >= OUTPUT_BYTES_HELD_MAX {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Executes the unnamed portal, if it is an INSERT that takes no waiting.
+    fn insert_at_once(&mut self) -> Option<Flow<()>> {
+        let portal = self.portals.unnamed.as_mut()?;
+        if !matches!(portal.state, PortalState::Ready) {
+            return None;
+        }
+        let prepared = portal.statement.prepared.as_ref()?;
+        if self.interrupts.asked.terminate.take() {
+            return Some(Err(Failure::terminated()));
+        }
+        if self.interrupts.asked.cancel.take() {
+            self.portals.unnamed = None;
+            return Some(Err(canceled_by_user()));
+        }
+        let place = self.wire.output.len();
+        match self.session.insert_at_once(prepared, &portal.parameters)? {
+            Ok(rows) => {
+                // Parameters are slices of the read buffer, which cannot be used again while they live.
+                portal.parameters.clear();
+                portal.state = PortalState::Done;
+                self.hold_answers(place);
+                self.notices();
+                self.wire.output.rows_inserted(rows);
+                Some(Ok(()))
+            }
+            Err(error) => {
+                let portal = self.portals.remove("")?;
+                Some(Err(self.blame(&portal, error)))
+            }
+        }
     }
 
     async fn execute_portal(&mut self, name: &str, portal: &mut Portal, limit: Option<u64>) -> Flow<()> {
@@ -370,12 +477,11 @@ impl Connection {
 
     async fn start_portal(&mut self, portal: &mut Portal, limit: Option<u64>, deadline: Deadline) -> Flow<()> {
         portal.state = PortalState::Done;
-        let statement = portal.statement.clone();
-        let Some(prepared) = &statement.prepared else {
+        let Some(prepared) = &portal.statement.prepared else {
             self.wire.output.empty_query();
             return Ok(());
         };
-        if statement.fields().is_some() {
+        if portal.statement.fields().is_some() {
             self.answer_before_long_work().await?;
         }
         let place = self.wire.output.len();

@@ -7,6 +7,8 @@
 //! Promises: a length is checked before anything is kept for it; a body's strings and counts are checked against the body's end.
 //! This stands before pgwire's decoders, which trust these things, and replaces them for what arrives in great numbers.
 
+use std::ffi::CStr;
+
 use bytes::{Buf, Bytes, BytesMut};
 use taospg_query::ErrorKind;
 
@@ -94,9 +96,10 @@ impl BodyReader {
 
     /// A string up to its zero byte, as a slice of the body.
     pub fn string(&mut self) -> Result<Text, Failure> {
-        let Some(end) = self.body.iter().position(|byte| *byte == 0) else {
+        let Ok(string) = CStr::from_bytes_until_nul(&self.body) else {
             return Err(malformed("invalid string in message"));
         };
+        let end = string.count_bytes();
         let bytes = self.body.split_to(end);
         self.body.advance(1);
         Text::new(bytes)

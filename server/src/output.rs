@@ -134,6 +134,14 @@ impl Output {
         self.bytes.push(0);
     }
 
+    /// CommandComplete of an INSERT: that of one row, which a pipeline consists of, from bytes that are ready.
+    pub fn rows_inserted(&mut self, rows: u64) {
+        match rows {
+            1 => self.bytes.extend_from_slice(b"C\0\0\0\x0fINSERT 0 1\0"),
+            rows => self.command_complete(&format!("INSERT 0 {rows}")),
+        }
+    }
+
     pub fn ready_for_query(&mut self, status: TransactionStatus) {
         let status = match status {
             TransactionStatus::Idle => b'I',

@@ -145,6 +145,11 @@ impl Wire {
         frame::cut(&mut self.input, self.message_bytes_max)
     }
 
+    /// What has come and has not been taken as a message.
+    pub fn buffered(&self) -> &[u8] {
+        &self.input
+    }
+
     /// The next packet of the kind that begins a connection, if it has come as a whole.
     pub fn buffered_startup_packet(&mut self) -> Flow<Option<BytesMut>> {
         frame::cut_startup(&mut self.input)

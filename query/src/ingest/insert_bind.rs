@@ -36,14 +36,14 @@ pub struct PreparedInsert {
 }
 
 /// A statement's tables as the catalog has them.
-pub(super) struct Bound {
+pub(crate) struct Bound {
     catalog_version: u64,
     pub clauses: Vec<BoundClause>,
     /// Of INSERT … SELECT.
     pub query: Option<PreparedQuery>,
 }
 
-pub(super) struct BoundClause {
+pub(crate) struct BoundClause {
     pub target: Target,
     pub fields: Arc<[Field]>,
     /// Of USING: the place of each of its values among the tags.
@@ -390,6 +390,32 @@ impl PreparedInsert {
         let rows = self.insert_values(session, &bound, parameters, &constants)?;
         hold_if_large(session)?;
         Ok(Outcome::Complete(format!("INSERT 0 {rows}")))
+    }
+
+    /// The tables as they were found last, if they are still so and rows of values go to them without a look at anything else. What is wrong is
+    /// left to `execute` to say.
+    pub(crate) fn bound_at_once(&self, session: &Session, parameters: &[Parameter]) -> Option<Arc<Bound>> {
+        let bound = Arc::clone(&self.bound.lock());
+        let is_plain = parameters.len() >= self.parameter_types.len()
+            && bound.catalog_version == session.engine().catalog().version()
+            && self.returning.is_none()
+            && bound.query.is_none()
+            && bound.clauses.iter().all(|clause| clause.target.keyed.is_none())
+            && !self.inner.needs_planner(&bound)
+            && (session.identity().superuser || self.check_rights(session, &bound).is_ok());
+        is_plain.then_some(bound)
+    }
+
+    /// Adds the rows: how many.
+    pub(crate) fn insert_bound(
+        &self,
+        session: &mut Session,
+        bound: &Bound,
+        parameters: &[Parameter],
+    ) -> Result<u64, QueryError> {
+        let rows = self.insert_values(session, bound, parameters, &Constants::default())?;
+        hold_if_large(session)?;
+        Ok(rows)
     }
 
     /// ON CONFLICT DO UPDATE changes rows that are there.
