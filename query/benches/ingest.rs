@@ -99,6 +99,7 @@ fn target() -> Target {
         vnodes: vec![1, 2],
     };
     Target {
+        temporary: None,
         keyed: None,
         database: Arc::new(database),
         table: Arc::new(table),

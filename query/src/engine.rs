@@ -49,6 +49,8 @@ pub struct EngineOptions {
     pub memtables_bytes_max: usize,
     /// DataFusion's pool for one server.
     pub query_memory_bytes: usize,
+    /// For the temporary tables of one session.
+    pub temporary_bytes: usize,
     /// Defaults of CREATE DATABASE.
     pub database_defaults: DatabaseOptions,
 }

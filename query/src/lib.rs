@@ -28,6 +28,7 @@ mod settings;
 mod show;
 mod statement;
 mod system;
+mod temporary;
 mod translate;
 
 pub use engine::{ConnectRequest, Engine, EngineOptions};

@@ -597,7 +597,7 @@ async fn prepare(
 }
 
 /// A parameter that is assigned has the type of its column.
-fn typed(value: &ast::Expr, column: Option<&Column>) -> ast::Expr {
+pub(crate) fn typed(value: &ast::Expr, column: Option<&Column>) -> ast::Expr {
     let is_parameter = matches!(value, ast::Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)));
     match column.filter(|_| is_parameter) {
         None => value.clone(),
@@ -636,7 +636,7 @@ fn unsupported(what: &str) -> QueryError {
     QueryError::new(ErrorKind::FeatureNotSupported, format!("{what} is not supported"))
 }
 
-fn refuse_clauses(clauses: &[(bool, &str)]) -> Result<(), QueryError> {
+pub(crate) fn refuse_clauses(clauses: &[(bool, &str)]) -> Result<(), QueryError> {
     match clauses.iter().find(|(present, _)| *present) {
         Some((_, what)) => Err(unsupported(what)),
         None => Ok(()),
@@ -644,7 +644,7 @@ fn refuse_clauses(clauses: &[(bool, &str)]) -> Result<(), QueryError> {
 }
 
 /// An unquoted name folds to lower case.
-fn folded(ident: &ast::Ident) -> String {
+pub(crate) fn folded(ident: &ast::Ident) -> String {
     match ident.quote_style {
         Some(_) => ident.value.clone(),
         None => ident.value.to_ascii_lowercase(),
@@ -652,7 +652,7 @@ fn folded(ident: &ast::Ident) -> String {
 }
 
 /// The one table of a statement, with its alias.
-fn table_of(table: &ast::TableWithJoins) -> Result<(TableName, Option<String>), QueryError> {
+pub(crate) fn table_of(table: &ast::TableWithJoins) -> Result<(TableName, Option<String>), QueryError> {
     let ast::TableFactor::Table { name, alias, .. } = &table.relation else {
         return Err(unsupported("changing anything but a table"));
     };
@@ -690,7 +690,7 @@ fn unqualify(expr: Option<&mut ast::Expr>, name: &TableName, alias: Option<&str>
 }
 
 /// `a = 1` is one pair, `(a, b) = (1, 2)` are two.
-fn assigned(assignment: &ast::Assignment) -> Result<Vec<(ast::Ident, ast::Expr)>, QueryError> {
+pub(crate) fn assigned(assignment: &ast::Assignment) -> Result<Vec<(ast::Ident, ast::Expr)>, QueryError> {
     let column = |name: &ast::ObjectName| match name.0.as_slice() {
         [part] => part.as_ident().cloned().ok_or_else(|| unsupported("assigning to this")),
         _ => Err(unsupported("assigning to a part of a column")),
@@ -706,12 +706,12 @@ fn assigned(assignment: &ast::Assignment) -> Result<Vec<(ast::Ident, ast::Expr)>
     }
 }
 
-fn is_default(value: &ast::Expr) -> bool {
+pub(crate) fn is_default(value: &ast::Expr) -> bool {
     matches!(value, ast::Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
 }
 
 /// The DEFAULT expression of a column, or NULL.
-fn default_of(column: &Column) -> Result<ast::Expr, QueryError> {
+pub(crate) fn default_of(column: &Column) -> Result<ast::Expr, QueryError> {
     use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
     let text = column.default.as_deref().unwrap_or("NULL");
     let parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text);
@@ -812,7 +812,7 @@ fn times(batch: &RecordBatch) -> Result<&ScalarBuffer<i64>, QueryError> {
 }
 
 /// The array in the type that storage keeps.
-fn as_stored(array: &ArrayRef, data_type: &arrow::datatypes::DataType) -> Result<ArrayRef, QueryError> {
+pub(crate) fn as_stored(array: &ArrayRef, data_type: &arrow::datatypes::DataType) -> Result<ArrayRef, QueryError> {
     if array.data_type() == data_type {
         return Ok(array.clone());
     }

@@ -316,7 +316,7 @@ pub static SETTINGS: &[Setting] = &[
         "temp_buffers",
         "8MB",
         Kind::Text,
-        "No effect: there are no temporary tables.",
+        "No effect: temporary tables are held in memory, up to the server's setting temporary_tables.",
     ),
     reported(
         "TimeZone",

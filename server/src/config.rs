@@ -91,6 +91,9 @@ pub struct Settings {
     /// Memory of all queries together.
     #[serde(deserialize_with = "bytes")]
     pub query_memory: u64,
+    /// Memory of one session's temporary tables together.
+    #[serde(deserialize_with = "bytes")]
+    pub temporary_tables: u64,
 
     /// Default of CREATE DATABASE … COMMIT_TIME: newest rows go to disk at least this often.
     #[serde(deserialize_with = "duration")]
@@ -125,6 +128,8 @@ impl Default for Settings {
             memtable: 64 * MEBIBYTE,
             memtables_max: 512 * MEBIBYTE,
             query_memory: 1024 * MEBIBYTE,
+            // Some million narrow rows; a hundred sessions that fill theirs take 6 GB.
+            temporary_tables: 64 * MEBIBYTE,
             commit_time: Duration::from_millis(database.flush_interval_ms),
             days_per_file: u32::try_from(database.group_span_ms / DAY_MS).expect("the default is a few days"),
             days_to_keep: u32::try_from(database.keep_ms / DAY_MS).expect("the default is some years"),
@@ -215,6 +220,7 @@ impl Settings {
         at_least("memtable", self.memtable, MEBIBYTE)?;
         at_least("memtables_max", self.memtables_max, self.memtable)?;
         at_least("query_memory", self.query_memory, 16 * MEBIBYTE)?;
+        at_least("temporary_tables", self.temporary_tables, MEBIBYTE)?;
         at_least("commit_time (in ms)", self.commit_time.as_millis() as u64, 1)?;
         at_least("days_per_file", u64::from(self.days_per_file), 1)?;
         at_least(

@@ -150,6 +150,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         memtable_bytes: memory(settings.memtable),
         memtables_bytes_max: memory(settings.memtables_max),
         query_memory_bytes: memory(settings.query_memory),
+        temporary_bytes: memory(settings.temporary_tables),
         database_defaults: settings.database_defaults(),
     }
 }

@@ -45,6 +45,7 @@ pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<
             session.tell("00000", format!("extension \"{name}\" is part of the server and stays"));
             Ok("DROP EXTENSION".into())
         }
+        Command::CreateTemporary(create) => crate::temporary::define::create(session, create),
         Command::CreateIndex(create) => index::create(session, create).await,
         Command::DropIndexes { if_exists, names } => index::drop(session, *if_exists, names),
         Command::CreateChildren(children) => table::create_children(session, children).await,
@@ -69,6 +70,9 @@ pub(crate) async fn execute(session: &mut Session, command: &Command) -> Result<
         Command::Lock(names) => {
             session.refuse_outside_block("LOCK TABLE")?;
             for name in names {
+                if session.temporary(name).is_some() {
+                    continue;
+                }
                 let found = find(session, name)?;
                 let thing = found.thing(&name.name);
                 if session.identity().privileges(&thing).is_empty() {
@@ -144,8 +148,20 @@ pub(crate) fn database_of(session: &Session, name: &TableName) -> Result<Arc<Dat
     }
 }
 
-/// The relation that a name means; `None` when there is none.
+/// The relation that a name means; `None` when there is none. Statements that are for temporary tables too look for those first.
 pub(crate) fn try_find(session: &Session, name: &TableName) -> Result<Option<Found>, QueryError> {
+    if session.temporary(name).is_some() {
+        let message = format!(
+            "this statement about temporary table \"{}\" is not supported",
+            name.name
+        );
+        return Err(QueryError::new(ErrorKind::FeatureNotSupported, message).at_name(name));
+    }
+    try_find_durable(session, name)
+}
+
+/// The same, were there no temporary table of that name.
+pub(crate) fn try_find_durable(session: &Session, name: &TableName) -> Result<Option<Found>, QueryError> {
     let database = database_of(session, name)?;
     let relation = session.engine().catalog().relation(database.oid, &name.name);
     Ok(relation.map(|relation| Found { database, relation }))
@@ -209,6 +225,10 @@ async fn maintain(session: &mut Session, maintenance: &Maintenance) -> Result<St
             session.refuse_in_block("VACUUM")?;
             let mut vnodes = Vec::new();
             for name in names {
+                // A temporary table takes no more room than its rows.
+                if session.temporary(name).is_some() {
+                    continue;
+                }
                 let found = find(session, name)?;
                 // A table's rows share their files with others: as in PostgreSQL, who may not is told so and skipped.
                 match session.must_own(&found.thing(&name.name)) {
@@ -231,7 +251,9 @@ async fn maintain(session: &mut Session, maintenance: &Maintenance) -> Result<St
         }
         Maintenance::Analyze(names) => {
             for name in names {
-                find(session, name)?;
+                if session.temporary(name).is_none() {
+                    find(session, name)?;
+                }
             }
             Ok("ANALYZE".into())
         }

@@ -17,6 +17,7 @@ use crate::ingest::datum::Datum;
 use crate::ingest::keyed::serial_default;
 use crate::ingest::time::TimeReader;
 use crate::statement::{ColumnDefinition, CreateChild, CreateTable, TableName};
+use crate::temporary::define;
 use crate::{ErrorKind, QueryError, Session};
 
 pub(super) async fn create(session: &mut Session, create: &CreateTable) -> Result<String, QueryError> {
@@ -287,14 +288,24 @@ pub(super) async fn drop(
 ) -> Result<String, QueryError> {
     // All names are looked up before anything goes.
     let mut found = Vec::new();
+    let mut temporary = Vec::new();
     for name in names {
-        match try_find(session, name)? {
-            Some(relation) => found.push((name, relation)),
-            None if is_view(session, name)? => {
+        if !stable && session.temporary(name).is_some() {
+            temporary.push(name);
+            continue;
+        }
+        let schema = name.schema.as_deref();
+        let relation = match schema.is_some_and(|schema| session.temporaries().is_schema(schema)) {
+            true => None,
+            false if is_view(session, name)? => {
                 let message = format!("\"{}\" is not a table", name.name);
                 let error = QueryError::new(ErrorKind::WrongObjectType, message).at_name(name);
                 return Err(error.with_hint("Use DROP VIEW to remove a view."));
             }
+            false => try_find(session, name)?,
+        };
+        match relation {
+            Some(relation) => found.push((name, relation)),
             None if if_exists => session.tell("00000", format!("table \"{}\" does not exist, skipping", name.name)),
             None => {
                 let message = format!("table \"{}\" does not exist", name.name);
@@ -320,11 +331,16 @@ pub(super) async fn drop(
         }
         super::view::release(session, found.database.oid, "table", &name.name, &gone, cascade)?;
     }
+    let what = if stable { "DROP STABLE" } else { "DROP TABLE" };
     for (_, found) in &found {
         drop_one(session, found).await?;
     }
-    let what = if stable { "DROP STABLE" } else { "DROP TABLE" };
-    tell_immediate(session, what);
+    if !temporary.is_empty() {
+        define::drop(session, &temporary)?;
+    }
+    if temporary.len() < names.len() {
+        tell_immediate(session, what);
+    }
     Ok(what.into())
 }
 
@@ -398,7 +414,8 @@ fn delete_all(family: FamilyId, series: SeriesRef) -> Change {
 /// Removes all rows, as part of the transaction; the tables stay.
 pub(super) fn truncate(session: &mut Session, names: &[TableName]) -> Result<String, QueryError> {
     let mut changes: BTreeMap<VnodeId, Vec<Change>> = BTreeMap::new();
-    for name in names {
+    let (temporary, durable): (Vec<_>, Vec<_>) = names.iter().partition(|name| session.temporary(name).is_some());
+    for name in durable {
         let found = find(session, name)?;
         session.may_with(&found, &name.name, Privileges::TRUNCATE)?;
         let family = FamilyId(found.table().oid);
@@ -421,6 +438,9 @@ pub(super) fn truncate(session: &mut Session, names: &[TableName]) -> Result<Str
         }
     }
     session.hold(changes)?;
+    if !temporary.is_empty() {
+        define::truncate(session, &temporary)?;
+    }
     Ok("TRUNCATE TABLE".into())
 }
 

@@ -6,14 +6,18 @@ use std::sync::Arc;
 
 use taospg_catalog::Table;
 
-use super::{Found, database_of, find, try_find};
+use super::{Found, database_of, try_find_durable};
 use crate::pg_type::oid;
-use crate::statement::{CreateTableAs, TableName};
+use crate::statement::{CreateTableAs, OnCommit, TableName};
+use crate::temporary::define;
 use crate::{ErrorKind, Outcome, QueryError, ResultField, Session, pg_type};
 
 pub(super) async fn create(session: &mut Session, create: &CreateTableAs) -> Result<String, QueryError> {
     let name = &create.name;
-    if try_find(session, name)?.is_some() {
+    if let Some(on_commit) = create.temporary {
+        return create_temporary(session, create, on_commit).await;
+    }
+    if try_find_durable(session, name)?.is_some() {
         let message = format!("relation \"{}\" already exists", name.name);
         if create.if_not_exists {
             session.tell("42P07", format!("{message}, skipping"));
@@ -37,11 +41,52 @@ pub(super) async fn create(session: &mut Session, create: &CreateTableAs) -> Res
         Ok(rows) => Ok(format!("SELECT {rows}")),
         Err(error) => {
             // The table was made by this statement, and goes with it.
-            let found: Found = find(session, name)?;
-            super::table::drop_one(session, &found).await?;
+            if let Some(found) = try_find_durable(session, name)? {
+                let found: Found = found;
+                super::table::drop_one(session, &found).await?;
+            }
             Err(error)
         }
     }
+}
+
+/// What of it was made is undone by the transaction.
+async fn create_temporary(
+    session: &mut Session,
+    create: &CreateTableAs,
+    on_commit: OnCommit,
+) -> Result<String, QueryError> {
+    let name = &create.name;
+    if session.temporary(name).is_some() {
+        let message = format!("relation \"{}\" already exists", name.name);
+        if create.if_not_exists {
+            session.tell("42P07", format!("{message}, skipping"));
+            return Ok("CREATE TABLE AS".into());
+        }
+        return Err(QueryError::new(ErrorKind::DuplicateTable, message).at_name(name));
+    }
+    let fields = fields(session, &create.query).await?;
+    // The query may read a table that this one will hide.
+    let written = format!("pg_temp.{}", quoted(define::UNNAMED));
+    let columns = fields
+        .iter()
+        .map(|field| format!("{} {}", quoted(&field.name), column_type(field)));
+    let columns: Vec<String> = columns.collect();
+    let definition = format!(
+        "CREATE TEMPORARY TABLE {written} ({}) {}",
+        columns.join(", "),
+        on_commit.clause()
+    );
+    run(session, &definition).await?;
+    let mut tag = "CREATE TABLE AS".to_string();
+    if create.with_data {
+        let list: Vec<String> = fields.iter().map(|field| quoted(&field.name)).collect();
+        let (list, query) = (list.join(", "), cast_numerics(&create.query, &fields, &list));
+        let insert = format!("INSERT INTO {written} ({list}) {query}");
+        tag = format!("SELECT {}", run(session, &insert).await?);
+    }
+    define::name(session, &name.name)?;
+    Ok(tag)
 }
 
 fn quoted(name: &str) -> String {
@@ -119,17 +164,7 @@ fn definition(session: &Session, written: &str, fields: &[ResultField]) -> Resul
         if is_tag(session, field) {
             key.push(quoted(&field.name));
         }
-        let sql_type = match field.type_oid {
-            oid::UNKNOWN | oid::NAME | oid::CHAR | oid::UUID | oid::JSON => "text".to_string(),
-            oid::OID => "bigint".to_string(),
-            // Digits that no column has are those of numeric without any.
-            oid::NUMERIC => match field.type_modifier {
-                -1 => "numeric(38, 10)".to_string(),
-                modifier => format!("numeric({}, {})", (modifier - 4) >> 16, (modifier - 4) & 0xffff),
-            },
-            other => pg_type::type_name(other),
-        };
-        columns.push(format!("{} {sql_type}", quoted(&field.name)));
+        columns.push(format!("{} {}", quoted(&field.name), column_type(field)));
     }
     key.push(quoted(&time.name));
     Ok(format!(
@@ -137,6 +172,37 @@ fn definition(session: &Session, written: &str, fields: &[ResultField]) -> Resul
         columns.join(", "),
         key.join(", ")
     ))
+}
+
+/// The query with numerics that have digits of their own cast to their columns' type.
+fn cast_numerics(query: &str, fields: &[ResultField], names: &[String]) -> String {
+    let is_open = |field: &ResultField| field.type_oid == oid::NUMERIC && field.type_modifier == -1;
+    if !fields.iter().any(is_open) {
+        return query.to_string();
+    }
+    let value = |(field, name): (&ResultField, &String)| match is_open(field) {
+        true => format!("{name}::{}", column_type(field)),
+        false => name.clone(),
+    };
+    let values: Vec<String> = fields.iter().zip(names).map(value).collect();
+    format!(
+        "SELECT {} FROM ({query}) AS source ({})",
+        values.join(", "),
+        names.join(", ")
+    )
+}
+
+fn column_type(field: &ResultField) -> String {
+    match field.type_oid {
+        oid::UNKNOWN | oid::NAME | oid::CHAR | oid::UUID | oid::JSON => "text".to_string(),
+        oid::OID => "bigint".to_string(),
+        // Digits that no column has are those of numeric without any.
+        oid::NUMERIC => match field.type_modifier {
+            -1 => "numeric(38, 10)".to_string(),
+            modifier => format!("numeric({}, {})", (modifier - 4) >> 16, (modifier - 4) & 0xffff),
+        },
+        other => pg_type::type_name(other),
+    }
 }
 
 /// Whether a column of the result is a tag of a supertable, unchanged.

@@ -134,6 +134,9 @@ impl CopyIn {
         }
         let changes = self.rows.accumulator.take(&self.engine)?;
         match self.rows.target.keyed {
+            None if self.rows.target.temporary.is_some() => {
+                crate::temporary::insert(session, &self.rows.target, changes, Conflict::ByVnode, &[])?;
+            }
             Some(_) => {
                 keyed::insert(session, &self.rows.target, changes, Conflict::ByVnode).await?;
             }

@@ -131,6 +131,13 @@ fn is_end(cursor: &mut Cursor<'_>) -> bool {
     matches!(cursor.peek(), 0 | b';') || cursor.sees_keyword("on") || cursor.sees_keyword("returning")
 }
 
+impl InsertStatement {
+    /// The tables that it writes to.
+    pub fn tables(&self) -> impl Iterator<Item = &RelationName> {
+        self.inner.clauses.iter().map(|clause| &clause.table)
+    }
+}
+
 impl Insert {
     fn clause(&mut self, cursor: &mut Cursor<'_>) -> Result<Clause, QueryError> {
         let table = relation_name(cursor)?;
@@ -154,6 +161,9 @@ impl Insert {
         let start = cursor.at;
         let source = if cursor.take_keyword("values") {
             self.values(cursor)?
+        } else if using.is_none() && columns.is_none() && cursor.take_keyword("default") {
+            cursor.expect_keyword("values")?;
+            self.all_defaults()
         } else if using.is_none()
             && (cursor.peek() == b'('
                 || ["select", "with", "table"]
@@ -172,6 +182,17 @@ impl Insert {
             using,
             source,
         })
+    }
+
+    /// DEFAULT VALUES: the first column says DEFAULT, and the others are not listed.
+    fn all_defaults(&mut self) -> Source {
+        let start = self.tokens.len();
+        self.has_default = true;
+        self.tokens.extend(Token::new(Value::Default));
+        Source::Values {
+            tokens: start..self.tokens.len(),
+            width: 1,
+        }
     }
 
     fn using(&mut self, cursor: &mut Cursor<'_>) -> Result<Using, QueryError> {
@@ -407,9 +428,6 @@ fn feature(cursor: &Cursor<'_>, message: &str) -> QueryError {
 
 /// Neither VALUES nor a query follows the table.
 fn unsupported(cursor: &mut Cursor<'_>) -> QueryError {
-    if cursor.sees_keyword("default") {
-        return feature(cursor, "INSERT … DEFAULT VALUES is not supported: a row needs a time");
-    }
     if cursor.sees_keyword("file") {
         return feature(cursor, "INSERT … FILE is not supported")
             .with_hint("Use COPY … FROM STDIN, or \\copy of psql.");

@@ -203,6 +203,14 @@ impl Insert {
             OnConflict::DoNothing => return Ok(Conflict::Keep),
             OnConflict::Update(columns) => columns,
         };
+        if target
+            .temporary
+            .as_ref()
+            .is_some_and(|table| table.constraints.is_empty())
+        {
+            let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
+            return Err(QueryError::new(ErrorKind::InvalidColumnReference, message));
+        }
         let set = target.fields(Some(columns))?;
         let named = fields.contains(&Field::TableName);
         let refuse = |column: &str, why: &str| {
@@ -215,7 +223,9 @@ impl Insert {
         let is_key = |field: &Field| {
             let name = target.column(*field).0;
             let keyed = target.keyed.iter().flat_map(|table| &table.tags);
-            keyed.map(|tag| tag.name.as_str()).any(|tag| tag == name)
+            let rules = target.temporary.iter().filter_map(|table| table.constraints.first());
+            let ruled = rules.flat_map(|rule| &rule.columns).map(String::as_str);
+            keyed.map(|tag| tag.name.as_str()).chain(ruled).any(|own| own == name)
         };
         for field in fields.iter().filter(|field| matches!(field, Field::Metric(_))) {
             if !set.contains(field) && !is_key(field) {
@@ -372,6 +382,9 @@ impl PreparedInsert {
         };
         if !session.identity().superuser {
             self.check_rights(session, &bound)?;
+        }
+        if let Some(clause) = bound.clauses.iter().find(|clause| clause.target.temporary.is_some()) {
+            return Box::pin(self.execute_temporary(session, &bound, clause, parameters)).await;
         }
         if let Some(clause) = bound.clauses.iter().find(|clause| clause.target.keyed.is_some()) {
             return Box::pin(self.execute_keyed(session, &bound, clause, parameters)).await;

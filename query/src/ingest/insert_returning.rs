@@ -29,6 +29,7 @@ use super::time::TimeReader;
 use crate::copy_out::{select_in, template};
 use crate::plan::{self, Returning};
 use crate::session::HELD_BYTES_MAX;
+use crate::temporary;
 use crate::{ErrorKind, Outcome, Parameter, QueryError, Session};
 
 /// Series that are looked up one by one; more of them are found by their times alone. A list of so many costs less to compare a fleet of a
@@ -139,6 +140,33 @@ impl PreparedInsert {
         };
         let rows = rows_of(session, &target, &keys, returning).await?;
         Ok(Outcome::Rows(returning.rows(session, vec![rows], "INSERT 0").await?))
+    }
+
+    /// Rows of a temporary table.
+    pub(super) async fn execute_temporary(
+        &self,
+        session: &mut Session,
+        bound: &Bound,
+        clause: &BoundClause,
+        parameters: &[Parameter],
+    ) -> Result<Outcome, QueryError> {
+        if bound.clauses.len() > 1 {
+            let message = format!(
+                "\"{}\" in an INSERT into several tables is not supported",
+                clause.target.name
+            );
+            return Err(QueryError::new(ErrorKind::FeatureNotSupported, message));
+        }
+        session.hold_accumulated()?;
+        let (staged, _) = self.gather(session, bound, clause, parameters).await?;
+        let rows = temporary::insert(session, &clause.target, staged, clause.conflict, &clause.fields)?;
+        match &self.returning {
+            None => Ok(Outcome::Complete(format!("INSERT 0 {}", rows.num_rows()))),
+            Some(returning) => {
+                let rows = temporary::change::shown(returning, &rows)?;
+                Ok(Outcome::Rows(returning.rows(session, vec![rows], "INSERT 0").await?))
+            }
+        }
     }
 
     pub(super) async fn execute_returning(

@@ -50,7 +50,7 @@ pub(crate) fn is_serial_default(default: &str) -> bool {
 }
 
 /// Whether rows that do not say otherwise get the next number there.
-fn is_serial(column: &Column) -> bool {
+pub(crate) fn is_serial(column: &Column) -> bool {
     column.default.as_deref().is_some_and(is_serial_default)
 }
 
@@ -153,15 +153,15 @@ pub(super) async fn insert(
 }
 
 /// Rows as they were read.
-struct Staged {
+pub(crate) struct Staged {
     /// In declared order.
-    columns: Vec<(Column, ArrayRef)>,
-    count: usize,
+    pub columns: Vec<(Column, ArrayRef)>,
+    pub count: usize,
     time: i64,
 }
 
 impl Staged {
-    fn new(table: &Table, target: &Target, changes: impl Iterator<Item = Change>) -> Result<Staged, QueryError> {
+    pub fn new(table: &Table, target: &Target, changes: impl Iterator<Item = Change>) -> Result<Staged, QueryError> {
         let chunks: Vec<Rows> = changes
             .filter_map(|change| match change {
                 Change::Rows(rows) => Some(rows),
@@ -195,9 +195,10 @@ impl Staged {
 }
 
 /// A rule that rows of one value exist once.
-struct Constraint {
-    name: String,
-    columns: Vec<String>,
+#[derive(Clone, Debug)]
+pub(crate) struct Constraint {
+    pub name: String,
+    pub columns: Vec<String>,
 }
 
 /// The key first.
@@ -380,7 +381,7 @@ pub(crate) async fn check_unique(
     Ok(())
 }
 
-fn duplicate(constraint: &Constraint, arrays: &[ArrayRef], row: usize) -> QueryError {
+pub(crate) fn duplicate(constraint: &Constraint, arrays: &[ArrayRef], row: usize) -> QueryError {
     let message = format!("duplicate key value violates unique constraint \"{}\"", constraint.name);
     let detail = format!("Key {} already exists.", shown(constraint, arrays, row));
     QueryError::new(ErrorKind::UniqueViolation, message).with_detail(detail)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use taospg_catalog::{ChildRef, Database, Relation, SeriesRef, SqlType, Table, TableKind};
 
 use super::keyed;
+use crate::temporary::table::Definition;
 use crate::{Engine, ErrorKind, QueryError, Session};
 
 /// A relation's name as written: up to three parts, folded or quoted.
@@ -32,6 +33,8 @@ pub struct Target {
     pub place: Place,
     /// Of a keyed table: the table itself, while `table` is how its rows are read.
     pub keyed: Option<Arc<Table>>,
+    /// A temporary table; `table` is how its rows are read.
+    pub temporary: Option<Arc<Definition>>,
     /// The relation's own name, for messages.
     pub name: String,
 }
@@ -107,6 +110,9 @@ impl RelationName {
 
     /// The existing table of this name.
     pub fn target(&self, session: &Session) -> Result<Target, QueryError> {
+        if let Some(target) = self.temporary(session)? {
+            return Ok(target);
+        }
         let (database, name) = self.locate(session)?;
         let Some(relation) = session.engine().catalog().relation(database.oid, name) else {
             crate::ddl::refuse_view(session, database.oid, name).map_err(|error| self.placed(error))?;
@@ -132,8 +138,35 @@ impl RelationName {
             table,
             place,
             keyed,
+            temporary: None,
             name: name.to_owned(),
         })
+    }
+
+    /// The temporary table of this name.
+    fn temporary(&self, session: &Session) -> Result<Option<Target>, QueryError> {
+        let temporaries = session.temporaries();
+        let (schema, name) = match self.parts.as_slice() {
+            [name] => (None, name),
+            [schema, name] => (Some(schema.as_str()), name),
+            [database, schema, name] if database == session.database_name() => (Some(schema.as_str()), name),
+            _ => return Ok(None),
+        };
+        let Some(found) = temporaries.find(schema, name) else {
+            return match schema.is_some_and(|schema| temporaries.is_schema(schema)) {
+                true => Err(self.missing()),
+                false => Ok(None),
+            };
+        };
+        let definition = found.definition.clone();
+        Ok(Some(Target {
+            database: definition.database.clone(),
+            table: Arc::new(keyed::staged(&definition.table)),
+            place: Place::Plain(keyed::STAGED),
+            keyed: None,
+            temporary: Some(definition),
+            name: name.to_owned(),
+        }))
     }
 
     /// Rows of a keyed table go through the table, which alone knows its keys.
@@ -161,6 +194,7 @@ impl RelationName {
         match relation {
             Some(Relation::Table(table)) if table.kind == TableKind::Super && !table.is_keyed() => Ok(Target {
                 keyed: None,
+                temporary: None,
                 database,
                 table,
                 place: Place::Child,

@@ -14,6 +14,7 @@ use taospg_storage::{Change, StorageError, VnodeId, VnodeView};
 use crate::Session;
 use crate::engine::Engine;
 use crate::pg_type::write::TextStyle;
+use crate::temporary::Picture;
 
 /// Travels to the scans inside the session's configuration, so that kept plans hold nothing of one execution.
 pub struct QueryContext {
@@ -26,6 +27,8 @@ pub struct QueryContext {
     values: Option<ParamValues>,
     /// Uncommitted changes of the transaction, for the vnodes that have any.
     held: HashMap<u32, Vec<Change>>,
+    /// The session's temporary tables.
+    pub temporary: Arc<Picture>,
     /// Each vnode is viewed once, so that every scan of one query sees the same rows.
     views: Mutex<HashMap<u32, VnodeView>>,
 }
@@ -46,6 +49,7 @@ impl QueryContext {
             style: session.text_style(),
             values: None,
             held,
+            temporary: session.temporaries().picture(),
             views: Mutex::new(HashMap::new()),
         }
     }
@@ -66,6 +70,7 @@ impl QueryContext {
             style: TextStyle::default(),
             values: None,
             held: HashMap::new(),
+            temporary: Arc::default(),
             views: Mutex::new(HashMap::new()),
         }
     }

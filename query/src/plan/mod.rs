@@ -53,6 +53,7 @@ mod sums;
 mod table;
 mod tags;
 mod template;
+mod temporary;
 mod types;
 mod views;
 mod yielding;
@@ -63,6 +64,7 @@ use prepare::Kept;
 pub use prepare::prepare_view;
 pub use returning::Returning;
 pub use rewrite::{call_all as call_of, mentioned};
+pub use temporary::{ROW_NUMBER, changed_rows};
 
 /// A query that has been looked up and typed; it can be executed many times.
 #[derive(Clone)]

@@ -22,6 +22,7 @@ use super::names::shown;
 use super::resolve::{Names, Relations};
 use super::table::{SeriesTable, Source};
 use super::template::{self, Template};
+use super::temporary::TemporaryScan;
 use super::{PreparedQuery, errors, explain, lateral, object_names, parameters, resolve, rewrite, views};
 use crate::access::Thing;
 use crate::pg_type;
@@ -172,6 +173,10 @@ pub async fn prepare_view(
     let mut own = statement.clone();
     let mut reads = views::expand(session, &mut own)?.named;
     let relations = resolve::relations(session, &own).await?;
+    if let Some(table) = relations.temporary.values().next() {
+        let message = format!("a view of temporary table \"{}\" is not supported", table.name());
+        return Err(QueryError::new(ErrorKind::FeatureNotSupported, message));
+    }
     for named in relations.tables.values() {
         reads.push(named.child.map_or(named.table.oid, |child| child.oid));
     }
@@ -397,11 +402,15 @@ fn origin(plan: &LogicalPlan, index: usize) -> Option<(taospg_catalog::Column, u
         LogicalPlan::Distinct(Distinct::All(input)) => origin(input, index),
         LogicalPlan::TableScan(scan) => {
             let provider = source_as_provider(&scan.source).ok()?;
-            let table = provider.downcast_ref::<SeriesTable>()?;
             let index = scan
                 .projection
                 .as_ref()
                 .map_or(Some(index), |columns| columns.get(index).copied())?;
+            if let Some(table) = provider.downcast_ref::<TemporaryScan>() {
+                let column = table.column(index)?;
+                return Some((column.clone(), table.oid(), i16::try_from(column.attnum).ok()?));
+            }
+            let table = provider.downcast_ref::<SeriesTable>()?;
             let source = table.sources.get(index).copied()?;
             let column = table.column(source)?;
             // The OID of the table that was named: of a child its own.

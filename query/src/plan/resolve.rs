@@ -23,9 +23,11 @@ use taospg_catalog::{ChildRef, Database, Relation, Table};
 
 use super::errors;
 use super::table::SeriesTable;
+use super::temporary::TemporaryScan;
 use super::types::PgTypes;
 use crate::functions::signature::Unknown;
 use crate::system::{self, SessionFunctions, SessionInfo, Wanted};
+use crate::temporary::TemporaryTable;
 use crate::{ErrorKind, QueryError, Session};
 
 /// A table of the catalog that a statement names.
@@ -41,6 +43,7 @@ pub struct Named {
 /// Everything a statement names, looked up.
 pub struct Relations {
     pub tables: HashMap<TableReference, Named>,
+    pub temporary: HashMap<TableReference, Arc<TemporaryTable>>,
     system: HashMap<TableReference, Arc<dyn TableSource>>,
     missing: HashMap<TableReference, QueryError>,
     /// The table that a DELETE or UPDATE changes.
@@ -53,6 +56,7 @@ pub async fn relations(session: &Session, statement: &ast::Statement) -> Result<
     let info = session.info()?;
     let mut found = Relations {
         tables: HashMap::new(),
+        temporary: HashMap::new(),
         system: HashMap::new(),
         missing: HashMap::new(),
         changed: None,
@@ -78,6 +82,11 @@ pub async fn relations(session: &Session, statement: &ast::Statement) -> Result<
             continue;
         };
         if found.knows(&reference) {
+            continue;
+        }
+        // First in the search path.
+        if let Some(table) = temporary_table(session, &found.info.database, &reference) {
+            found.temporary.insert(reference, table);
             continue;
         }
         if let Some(source) = system_source(session, &found.info, &reference, &wanted).await? {
@@ -109,6 +118,7 @@ impl Relations {
     /// Makes this reference the table that is changed: with everything that identifies its rows.
     pub fn change(&mut self, reference: TableReference, named: Named) {
         self.missing.remove(&reference);
+        self.temporary.remove(&reference);
         self.system.remove(&reference);
         self.tables.insert(reference.clone(), named);
         self.changed = Some(reference);
@@ -116,8 +126,17 @@ impl Relations {
 
     fn knows(&self, reference: &TableReference) -> bool {
         self.tables.contains_key(reference)
+            || self.temporary.contains_key(reference)
             || self.system.contains_key(reference)
             || self.missing.contains_key(reference)
+    }
+}
+
+fn temporary_table(session: &Session, connected: &Database, reference: &TableReference) -> Option<Arc<TemporaryTable>> {
+    let temporaries = session.temporaries();
+    match reference {
+        TableReference::Full { catalog, .. } if catalog.as_ref() != connected.name => None,
+        _ => temporaries.find(reference.schema(), reference.table()),
     }
 }
 
@@ -204,6 +223,10 @@ impl<'a> Names<'a> {
                 true => SeriesTable::for_change(named),
                 false => SeriesTable::new(named, mentioned),
             };
+            tables.insert(reference.clone(), provider_as_source(Arc::new(table)));
+        }
+        for (reference, table) in &relations.temporary {
+            let table = TemporaryScan::new(table, mentioned);
             tables.insert(reference.clone(), provider_as_source(Arc::new(table)));
         }
         let session_functions = SessionFunctions::new(session.engine(), &relations.info);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, provider_as_source, source_as_provider};
 use datafusion::logical_expr::LogicalPlan;
@@ -17,6 +16,7 @@ use taospg_catalog::Database;
 use super::context::QueryContext;
 use super::prepare::TableRead;
 use super::table::SeriesTable;
+use super::temporary::TemporaryScan;
 use super::{errors, parameters, prepare};
 use crate::copy_out::{select_in, template};
 use crate::{ErrorKind, QueryError, ResultField, RowSet, Session};
@@ -53,8 +53,8 @@ impl Returning {
         let mut aggregates = false;
         plan.apply(|node| {
             aggregates |= matches!(node, LogicalPlan::Aggregate(_));
-            if let Some(table) = scanned(node) {
-                schema.get_or_insert_with(|| table.schema());
+            if let Some(found) = scanned(node) {
+                schema.get_or_insert(found);
             }
             Ok(TreeNodeRecursion::Continue)
         })
@@ -117,13 +117,14 @@ impl Returning {
     }
 }
 
-/// The time-series table that a node scans.
-fn scanned(node: &LogicalPlan) -> Option<SeriesTable> {
+/// The columns of the table that a node scans.
+fn scanned(node: &LogicalPlan) -> Option<SchemaRef> {
     let LogicalPlan::TableScan(scan) = node else {
         return None;
     };
     let provider = source_as_provider(&scan.source).ok()?;
-    provider.downcast_ref::<SeriesTable>().cloned()
+    let ours = provider.downcast_ref::<SeriesTable>().is_some() || provider.downcast_ref::<TemporaryScan>().is_some();
+    ours.then(|| provider.schema())
 }
 
 fn unsupported(what: &str) -> QueryError {

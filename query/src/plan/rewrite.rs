@@ -14,9 +14,10 @@ use datafusion::sql::sqlparser::ast::{
 use super::names::{folded, name_items};
 use super::resolve::{Named, Relations};
 use super::table::{self, TBNAME};
-use super::{collected, comparisons, lateral, numbers, rows, sets};
+use super::{collected, comparisons, lateral, numbers, rows, sets, temporary};
 use crate::functions::numeric::{DISTINCT, NEGATIVE, NOT_DISTINCT};
 use crate::system::{self, TABLE_OID};
+use crate::temporary::TemporaryTable;
 use crate::{ErrorKind, QueryError, functions};
 
 /// Every identifier in the statement's expressions, folded: what decides which pseudo-columns its tables have.
@@ -70,6 +71,7 @@ struct Rewriter<'a> {
 #[derive(Clone, Copy)]
 enum Shown<'a> {
     Table(&'a Named),
+    Temporary(&'a TemporaryTable),
     System,
     /// A subquery that so many columns were added to.
     Lateral(usize),
@@ -105,6 +107,19 @@ impl<'a> Shown<'a> {
         match self {
             Shown::Table(named) => Some(named),
             _ => None,
+        }
+    }
+
+    /// The names that `*` brings in from a temporary table.
+    fn temporary_columns(self) -> Vec<String> {
+        match self {
+            Shown::Temporary(table) => table
+                .definition
+                .columns()
+                .iter()
+                .map(|column| column.name.clone())
+                .collect(),
+            _ => Vec::new(),
         }
     }
 }
@@ -399,6 +414,7 @@ impl Rewriter<'_> {
             .any(|join| merges_columns(&join.join_operator));
         let hidden = |shown: Shown<'_>| match shown {
             Shown::Table(named) => table::hidden(named, self.mentioned),
+            Shown::Temporary(_) => temporary::hidden(self.mentioned),
             Shown::System if self.mentioned.contains(TABLE_OID) => [TABLE_OID.to_string()].into_iter().collect(),
             Shown::Lateral(added) => (0..added).map(lateral::name).collect(),
             Shown::System | Shown::Other => Default::default(),
@@ -422,6 +438,7 @@ impl Rewriter<'_> {
                             .filter_map(|(_, shown, _)| shown.table())
                             .flat_map(visible),
                     );
+                    starred.extend(factors.iter().flat_map(|(_, shown, _)| shown.temporary_columns()));
                     let of_system = factors.iter().flat_map(|(_, _, columns)| columns);
                     starred.extend(of_system.map(|name| name.to_string()));
                     let any_hidden = factors.iter().any(|(_, named, _)| !hidden(*named).is_empty());
@@ -446,6 +463,7 @@ impl Rewriter<'_> {
                     let found = factors.iter().find(|(other, ..)| *other == alias);
                     let shown = found.map_or(Shown::Other, |(_, shown, _)| *shown);
                     starred.extend(shown.table().into_iter().flat_map(visible));
+                    starred.extend(shown.temporary_columns());
                     let of_system = found.into_iter().flat_map(|(_, _, columns)| columns);
                     starred.extend(of_system.map(|name| name.to_string()));
                     let options = without(options, hidden(shown).into_iter().collect());
@@ -478,6 +496,12 @@ impl Rewriter<'_> {
             && self.relations.is_system(&reference)
         {
             return Shown::System;
+        }
+        if let TableFactor::Table { name, args: None, .. } = factor
+            && let Ok(reference) = object_name_to_table_reference(name.clone(), true)
+            && let Some(table) = self.relations.temporary.get(&reference)
+        {
+            return Shown::Temporary(table);
         }
         let added = lateral::added(factor);
         if added > 0 {

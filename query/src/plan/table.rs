@@ -191,7 +191,7 @@ fn name_column() -> (Source, Field) {
     (Source::Name, field)
 }
 
-fn described(database: &Database, table: &Table, column: &Column) -> (Source, Field) {
+pub(super) fn described(database: &Database, table: &Table, column: &Column) -> (Source, Field) {
     let tag = table
         .tags
         .iter()

@@ -96,6 +96,9 @@ impl VisitorMut for Expander<'_> {
         else {
             return ControlFlow::Continue(());
         };
+        if self.inside.is_empty() && self.is_temporary(name) {
+            return ControlFlow::Continue(());
+        }
         let Some(own) = self.own_name(name) else {
             self.mark_other(name);
             return ControlFlow::Continue(());
@@ -150,6 +153,16 @@ impl Expander<'_> {
     /// Whose rights count at the current place.
     fn reader(&self) -> Option<u32> {
         self.readers.last().copied().flatten()
+    }
+
+    /// Whether a temporary table hides a view of its name.
+    fn is_temporary(&self, name: &ast::ObjectName) -> bool {
+        match name.0.as_slice() {
+            [part] => part
+                .as_ident()
+                .is_some_and(|own| self.session.temporaries().find(None, &folded(own)).is_some()),
+            _ => false,
+        }
     }
 
     /// A table of another database, inside of a view.

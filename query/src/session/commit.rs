@@ -41,6 +41,7 @@ impl Session {
                     effective: self.settings.clone(),
                     kept: self.kept_settings.clone(),
                     notes: self.notes.count(),
+                    temporary: self.temporaries.picture(),
                 };
                 self.transaction.savepoint(name.clone(), settings)?;
                 Ok("SAVEPOINT".to_string())
@@ -51,6 +52,7 @@ impl Session {
                 self.accumulator.clear();
                 self.cursors.roll_back_to(self.transaction.savepoints());
                 self.notes.truncate(saved.notes);
+                self.temporaries.put(saved.temporary);
                 self.settings = saved.effective;
                 self.kept_settings = saved.kept;
                 Ok("ROLLBACK".to_string())
@@ -113,6 +115,7 @@ impl Session {
                 Ok(()) => {
                     self.transaction = Transaction::implicit();
                     self.cursors.commit();
+                    self.temporaries.commit();
                     self.tell_others();
                     self.settings = self.kept_settings.clone();
                 }
@@ -149,6 +152,9 @@ impl Session {
         self.cursors.roll_back();
         self.notes.truncate(0);
         let ended = std::mem::replace(&mut self.transaction, Transaction::implicit());
+        if let Some(before) = ended.temporary_before {
+            self.temporaries.put(before);
+        }
         if let Some(before) = ended.settings_before {
             self.kept_settings = before;
         }

@@ -4,7 +4,10 @@ use datafusion::sql::sqlparser::ast;
 
 use super::{PlanBody, Prepared, Session};
 use crate::access::{Actor, audit};
+use crate::ingest::copy::relation_name;
+use crate::ingest::target::RelationName;
 use crate::statement::{Command, Discard, SetCommand, SetScope, SourceExpr};
+use crate::temporary::define;
 use crate::{CopyIn, ErrorKind, Format, Outcome, Parameter, QueryError, Statement, ddl, show};
 
 impl Session {
@@ -32,7 +35,9 @@ impl Session {
         parameters: &[Parameter],
     ) -> Result<Outcome, QueryError> {
         let statement = prepared.statement().clone();
-        if let Some(what) = writes(&statement.command) {
+        if let Some(what) = writes(&statement.command)
+            && !self.writes_temporary(&statement.command)
+        {
             self.refuse_if_read_only(what)?;
         }
         let plan = self.current_plan(prepared).await?;
@@ -49,6 +54,10 @@ impl Session {
             (_, PlanBody::Modification(modification)) => {
                 self.hold_accumulated()?;
                 return Box::pin(modification.execute(self, parameters)).await;
+            }
+            (_, PlanBody::TemporaryChange(change)) => {
+                self.hold_accumulated()?;
+                return Box::pin(change.execute(self, parameters)).await;
             }
             (Command::Execute { arguments, .. }, PlanBody::Named(named)) => {
                 return Box::pin(self.execute_named(&named, arguments)).await;
@@ -91,6 +100,27 @@ impl Session {
             }
         };
         Ok(Outcome::Complete(tag))
+    }
+
+    /// Rows of temporary tables are written in a read-only transaction, too.
+    fn writes_temporary(&self, command: &Command) -> bool {
+        if self.temporaries.picture().is_empty() {
+            return false;
+        }
+        let is_temporary = |name: &RelationName| matches!(name.target(self), Ok(target) if target.temporary.is_some());
+        match command {
+            Command::Insert(insert) => insert.tables().all(is_temporary),
+            Command::Copy(copy) => match &**copy {
+                ast::Statement::Copy {
+                    source: ast::CopySource::Table { table_name, .. },
+                    ..
+                } => is_temporary(&relation_name(table_name)),
+                _ => false,
+            },
+            Command::Delete(delete) => crate::temporary::change::is_deleted_from(self, delete),
+            Command::Update(update) => crate::temporary::change::is_updated(self, update),
+            _ => false,
+        }
     }
 
     fn execute_set(&mut self, command: &SetCommand) -> Result<String, QueryError> {
@@ -194,11 +224,15 @@ impl Session {
                 self.forget_statements();
                 self.cursors.close_all();
                 self.notes.unlisten_all(self.engine.channels());
+                define::discard(self)?;
                 Ok("DISCARD ALL".into())
             }
             Discard::Plans => Ok("DISCARD PLANS".into()),
             Discard::Sequences => Ok("DISCARD SEQUENCES".into()),
-            Discard::Temporary => Ok("DISCARD TEMP".into()),
+            Discard::Temporary => {
+                define::discard(self)?;
+                Ok("DISCARD TEMP".into())
+            }
         }
     }
 
@@ -304,7 +338,7 @@ fn writes(command: &Command) -> Option<&'static str> {
         Command::CreateDatabase(_) => Some("CREATE DATABASE"),
         Command::AlterDatabase(_) => Some("ALTER DATABASE"),
         Command::DropDatabase { .. } => Some("DROP DATABASE"),
-        Command::CreateTable(_) | Command::CreateChildren(_) => Some("CREATE TABLE"),
+        Command::CreateTable(_) | Command::CreateChildren(_) | Command::CreateTemporary(_) => Some("CREATE TABLE"),
         Command::AlterTable(_) => Some("ALTER TABLE"),
         Command::DropTables { .. } => Some("DROP TABLE"),
         Command::CreateTableAs(_) => Some("CREATE TABLE AS"),

@@ -32,6 +32,7 @@ use crate::settings::Settings;
 use crate::statement::shape::{self, Shape};
 use crate::statement::{self, Command, SetScope};
 use crate::system::SessionInfo;
+use crate::temporary::{PreparedChange, Temporaries};
 use crate::{CopyIn, ErrorKind, Notice, Outcome, Parameter, QueryError, ResultField, Statement};
 
 mod commit;
@@ -130,6 +131,7 @@ struct PlanKey {
     reading: Reading,
     /// System tables and functions know who asks.
     actor: crate::access::Actor,
+    temporary_definitions: u64,
 }
 
 #[derive(Clone)]
@@ -137,6 +139,8 @@ enum PlanBody {
     Insert(PreparedInsert),
     Query(PreparedQuery),
     Modification(Arc<PreparedModification>),
+    /// UPDATE or DELETE of a temporary table.
+    TemporaryChange(Arc<PreparedChange>),
     /// DECLARE: the cursor's query.
     Cursor(PreparedQuery),
     /// EXECUTE: what the name meant.
@@ -167,6 +171,7 @@ pub struct Session {
     shared: Arc<SharedSettings>,
     cursors: cursor::Cursors,
     notes: Notes,
+    temporaries: Arc<Temporaries>,
 }
 
 /// The settings as SQL functions see them, which are planned once and called by later executions too.
@@ -229,7 +234,9 @@ impl Session {
         settings: Settings,
     ) -> Session {
         let identity = Identity::new(engine.catalog(), settings.actor);
+        let temporaries = Temporaries::new(engine.options().temporary_bytes, entry.process_id);
         Session {
+            temporaries: Arc::new(temporaries),
             engine,
             entry,
             database_oid: database.oid,
@@ -359,6 +366,7 @@ impl Session {
             Ok(()) => {
                 self.transaction = Transaction::implicit();
                 self.cursors.commit();
+                self.temporaries.commit();
                 self.tell_others();
             }
             Err(_) => self.roll_back(),
@@ -517,6 +525,7 @@ impl Session {
             database: self.database()?,
             settings: self.shared.clone(),
             entry: self.entry.clone(),
+            temporaries: self.temporaries.clone(),
         })
     }
 
@@ -527,6 +536,7 @@ impl Session {
             database_oid: self.database_oid,
             reading: self.settings.reading(),
             actor: self.settings.actor,
+            temporary_definitions: self.temporaries.definitions(),
         }
     }
 
@@ -536,14 +546,20 @@ impl Session {
         let body = match &*statement.command {
             Command::Insert(insert) => PlanBody::Insert(insert.prepare(self, parameter_types).await?),
             Command::Query(query) => PlanBody::Query(crate::plan::prepare(self, query, parameter_types).await?),
-            Command::Delete(delete) => {
-                let prepared = PreparedModification::delete(self, delete, parameter_types).await?;
-                PlanBody::Modification(Arc::new(prepared))
-            }
-            Command::Update(update) => {
-                let prepared = PreparedModification::update(self, update, parameter_types).await?;
-                PlanBody::Modification(Arc::new(prepared))
-            }
+            Command::Delete(delete) => match PreparedChange::delete(self, delete, parameter_types).await? {
+                Some(prepared) => PlanBody::TemporaryChange(Arc::new(prepared)),
+                None => {
+                    let prepared = PreparedModification::delete(self, delete, parameter_types).await?;
+                    PlanBody::Modification(Arc::new(prepared))
+                }
+            },
+            Command::Update(update) => match PreparedChange::update(self, update, parameter_types).await? {
+                Some(prepared) => PlanBody::TemporaryChange(Arc::new(prepared)),
+                None => {
+                    let prepared = PreparedModification::update(self, update, parameter_types).await?;
+                    PlanBody::Modification(Arc::new(prepared))
+                }
+            },
             Command::Declare(declare) => {
                 PlanBody::Cursor(crate::plan::prepare(self, &declare.query, parameter_types).await?)
             }
@@ -623,6 +639,7 @@ impl PlanBody {
             PlanBody::Insert(insert) => (insert.parameter_types.clone(), insert.fields.clone()),
             PlanBody::Query(query) => (query.parameter_types.clone(), Some(query.fields.clone())),
             PlanBody::Modification(modification) => (modification.parameter_types.clone(), modification.fields()),
+            PlanBody::TemporaryChange(change) => (change.parameter_types.clone(), change.fields()),
             PlanBody::Cursor(query) => (query.parameter_types.clone(), None),
             PlanBody::Named(prepared) => ([].into(), prepared.fields.clone()),
             PlanBody::Direct(fields) => ([].into(), fields.clone()),
@@ -651,6 +668,16 @@ impl Session {
     /// The role that logged in.
     pub(crate) fn logged_in(&self) -> u32 {
         self.entry.role
+    }
+
+    pub(crate) fn temporaries(&self) -> &Arc<Temporaries> {
+        &self.temporaries
+    }
+
+    /// A transaction that fails puts the temporary tables back as they were.
+    pub(crate) fn remember_temporary(&mut self) {
+        let before = self.temporaries.picture();
+        self.transaction.temporary_before.get_or_insert(before);
     }
 
     pub(crate) fn client_address(&self) -> &str {
@@ -692,7 +719,9 @@ impl Session {
     /// Adds a statement's changes to the transaction: all of them, after the statement can no longer fail. Refuses with 54000 past the cap,
     /// and with 25006 in a read-only transaction.
     pub(crate) fn hold(&mut self, changes: BTreeMap<VnodeId, Vec<Change>>) -> Result<(), QueryError> {
-        self.refuse_if_read_only("this statement")?;
+        if !changes.is_empty() {
+            self.refuse_if_read_only("this statement")?;
+        }
         self.hold_accumulated()?;
         self.transaction.hold(changes)
     }

@@ -13,6 +13,7 @@
 //! Leaves to others: making the changes durable (`session/mod.rs`), visibility of its own writes (`VnodeView::with_pending`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::UInt32Array;
 use taospg_catalog::SeriesRef;
@@ -20,6 +21,7 @@ use taospg_storage::{Change, FamilyId, Rows, SeriesSet, TimeRange, VnodeId};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::settings::Settings;
+use crate::temporary::Picture;
 use crate::{ErrorKind, QueryError};
 
 /// Bytes that one transaction may hold. They stay in memory until COMMIT, once as held and once more in the memtable while the commit is being
@@ -57,6 +59,8 @@ pub(super) struct Transaction {
     pub keyed_locks: Vec<(u32, OwnedMutexGuard<()>)>,
     /// Settings as they were before the block, for ROLLBACK.
     pub settings_before: Option<Settings>,
+    /// The temporary tables as they were before it changed them.
+    pub temporary_before: Option<Arc<Picture>>,
 }
 
 struct Savepoint {
@@ -67,13 +71,14 @@ struct Savepoint {
     settings: SavedSettings,
 }
 
-/// What ROLLBACK TO puts back in the session: the effective settings, those that COMMIT keeps (without SET LOCAL), and how much was noted for
-/// other sessions.
+/// What ROLLBACK TO puts back in the session: the effective settings, those that COMMIT keeps (without SET LOCAL), how much was noted for
+/// other sessions, and the temporary tables.
 #[derive(Clone)]
 pub(super) struct SavedSettings {
     pub effective: Settings,
     pub kept: Settings,
     pub notes: usize,
+    pub temporary: Arc<Picture>,
 }
 
 impl Transaction {
@@ -87,6 +92,7 @@ impl Transaction {
             savepoints: Vec::new(),
             keyed_locks: Vec::new(),
             settings_before: None,
+            temporary_before: None,
         }
     }
 
@@ -275,6 +281,7 @@ mod tests {
             effective: Settings::default(),
             kept: Settings::default(),
             notes: 0,
+            temporary: Arc::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use taospg_catalog::{KEYED_TIME, SqlType, TableKind};
 use super::cursor::{Cursor, SourceExpr};
 use super::lexer::TokenKind;
 use super::types::{self, ColumnType};
-use super::{Command, TableName};
+use super::{Command, OnCommit, TableName};
 use crate::{ErrorKind, QueryError};
 
 /// Words that end a column's DEFAULT expression.
@@ -35,6 +35,8 @@ pub(crate) struct CreateTableAs {
     /// Its text.
     pub query: String,
     pub with_data: bool,
+    /// Of a temporary table what COMMIT does to it.
+    pub temporary: Option<OnCommit>,
 }
 
 #[derive(Clone, Debug)]
@@ -91,12 +93,12 @@ pub(crate) struct CreateChild {
 
 /// What follows the column list.
 #[derive(Default)]
-struct TableParts {
-    columns: Vec<ColumnDefinition>,
+pub(super) struct TableParts {
+    pub columns: Vec<ColumnDefinition>,
     /// PRIMARY KEY (a, b): names with their characters.
-    key: Option<Vec<(String, usize)>>,
+    pub key: Option<Vec<(String, usize)>>,
     /// UNIQUE (a, b).
-    unique: Vec<Vec<(String, usize)>>,
+    pub unique: Vec<Vec<(String, usize)>>,
     /// WITH (tags = …).
     tags: Option<Vec<(String, usize)>>,
     hypertable: bool,
@@ -110,7 +112,10 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         return parse_children(cursor, if_not_exists, name);
     }
     if cursor.at_word("as") {
-        return parse_from_query(cursor, if_not_exists, name);
+        return parse_from_query(cursor, if_not_exists, name, None);
+    }
+    if name.schema.as_deref() == Some(super::temporary::SCHEMA) {
+        return super::temporary::parse_definition(cursor, if_not_exists, name);
     }
     if cursor.at_word("partition") || cursor.at_word("of") {
         return Err(cursor
@@ -170,7 +175,7 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         }
         None => declared_by_key(cursor, parts, tag_names)?,
     };
-    check_names(&declared)?;
+    check_names(declared.iter().map(|(column, _)| column))?;
     check_keyed(&declared, &time, &unique)?;
     Ok(Command::CreateTable(Box::new(CreateTable {
         if_not_exists,
@@ -224,13 +229,13 @@ fn check_keyed(
     }
 }
 
-fn refused(character: usize, message: impl Into<String>) -> QueryError {
+pub(super) fn refused(character: usize, message: impl Into<String>) -> QueryError {
     QueryError::new(ErrorKind::InvalidTableDefinition, message).with_position(character)
 }
 
-fn check_names(declared: &[(ColumnDefinition, bool)]) -> Result<(), QueryError> {
+pub(super) fn check_names<'a>(declared: impl Iterator<Item = &'a ColumnDefinition>) -> Result<(), QueryError> {
     let mut seen = std::collections::HashSet::new();
-    for (column, _) in declared {
+    for column in declared {
         if !seen.insert(column.name.as_str()) {
             let message = format!("column \"{}\" specified more than once", column.name);
             return Err(QueryError::new(ErrorKind::DuplicateColumn, message).with_position(column.character));
@@ -354,7 +359,7 @@ fn declared_by_key(
 }
 
 /// `(column type constraints, …, PRIMARY KEY (…))`
-fn parse_columns(cursor: &mut Cursor<'_>) -> Result<TableParts, QueryError> {
+pub(super) fn parse_columns(cursor: &mut Cursor<'_>) -> Result<TableParts, QueryError> {
     let mut parts = TableParts::default();
     cursor.expect_symbol("(")?;
     loop {
@@ -536,7 +541,12 @@ pub(super) fn listed(list: &str) -> Vec<String> {
 }
 
 /// AS query [WITH [NO] DATA]
-fn parse_from_query(cursor: &mut Cursor<'_>, if_not_exists: bool, name: TableName) -> Result<Command, QueryError> {
+pub(super) fn parse_from_query(
+    cursor: &mut Cursor<'_>,
+    if_not_exists: bool,
+    name: TableName,
+    temporary: Option<OnCommit>,
+) -> Result<Command, QueryError> {
     cursor.expect(&["as"])?;
     let (text, start) = (cursor.text(), cursor.byte());
     let mut end = text.len();
@@ -556,6 +566,7 @@ fn parse_from_query(cursor: &mut Cursor<'_>, if_not_exists: bool, name: TableNam
         name,
         query: text[start..end].trim().to_string(),
         with_data,
+        temporary,
     }))
 }
 

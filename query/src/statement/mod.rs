@@ -35,6 +35,7 @@ mod role;
 mod set;
 pub(crate) mod shape;
 mod show;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -57,6 +58,7 @@ pub(crate) use role::{Grants, Owned, RoleCommand, RoleName, RoleOption, Things};
 pub(crate) use set::{Discard, SetCommand, SetScope};
 use shape::Shape;
 pub(crate) use show::{Show, TablesKind};
+pub(crate) use temporary::{CreateTemporary, OnCommit};
 pub(crate) use transaction::{TransactionCommand, TransactionModes};
 pub(crate) use types::ColumnType;
 pub(crate) use view::{AlterView, CreateView};
@@ -126,6 +128,7 @@ pub(crate) enum Command {
     CreateTable(Box<CreateTable>),
     CreateChildren(Vec<CreateChild>),
     CreateTableAs(CreateTableAs),
+    CreateTemporary(Box<CreateTemporary>),
     /// CREATE or DROP EXTENSION of one whose functions are here anyway.
     Extension {
         name: String,
@@ -482,8 +485,8 @@ fn parse_query(text: &str) -> Result<Command, QueryError> {
 /// SELECT … INTO is CREATE TABLE … AS.
 fn select_into(into: &ast::SelectInto, statement: ast::Statement) -> Result<Command, QueryError> {
     let location = into.name.span().start;
-    if into.temporary || into.unlogged {
-        let message = "a temporary or unlogged table is not supported";
+    if into.unlogged {
+        let message = "an unlogged table is not supported";
         let error = QueryError::new(ErrorKind::FeatureNotSupported, message).with_location(location);
         return Err(error.with_hint("CREATE TABLE makes a durable one"));
     }
@@ -502,6 +505,7 @@ fn select_into(into: &ast::SelectInto, statement: ast::Statement) -> Result<Comm
         },
         query: statement.to_string(),
         with_data: true,
+        temporary: into.temporary.then_some(OnCommit::PreserveRows),
     }))
 }
 
@@ -528,8 +532,9 @@ fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         "database" => database::parse_create(cursor),
         "role" | "user" | "group" => role::parse_create(cursor),
         "table" | "stable" => create::parse(cursor),
-        "temp" | "temporary" | "global" | "local" | "unlogged" => Err(cursor
-            .unsupported("a temporary or unlogged table")
+        "temp" | "temporary" | "global" | "local" => temporary::parse(cursor),
+        "unlogged" => Err(cursor
+            .unsupported("an unlogged table")
             .with_hint("CREATE TABLE makes a durable one")),
         "or" | "view" | "materialized" | "recursive" => view::parse_create(cursor),
         "index" | "unique" => index::parse_create(cursor),

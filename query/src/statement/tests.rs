@@ -137,9 +137,19 @@ fn tables_that_cannot_be_are_refused_with_their_place() {
             18,
         ),
         (
-            "create temp table t (ts timestamptz)",
+            "create unlogged table t (ts timestamptz)",
             ErrorKind::FeatureNotSupported,
             8,
+        ),
+        (
+            "create temp table public.t (a int)",
+            ErrorKind::InvalidTableDefinition,
+            19,
+        ),
+        (
+            "create temp table t (a int, primary key (b))",
+            ErrorKind::UndefinedColumn,
+            42,
         ),
         (
             "create table t (ts timestamptz, a int references x)",

@@ -120,7 +120,7 @@ pub(super) fn tables(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         let rows = snapshot.size_of(listed).map(|size: FamilySize| size.rows);
         vec![
             listed.oid.into(),
-            "public".into(),
+            snapshot.schema_of(listed).into(),
             listed.name.as_str().into(),
             Cell::Null,
             rows.map_or(Cell::Null, |rows| i64::try_from(rows).unwrap_or(i64::MAX).into()),
@@ -133,6 +133,12 @@ pub(super) fn tables(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
 pub(super) const PG_STATIO_TABLES: &[&str] = &["relid", "schemaname", "relname"];
 
 pub(super) fn tables_io(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    let row = |listed: &Listed| vec![listed.oid.into(), "public".into(), listed.name.as_str().into()];
+    let row = |listed: &Listed| {
+        vec![
+            listed.oid.into(),
+            snapshot.schema_of(listed).into(),
+            listed.name.as_str().into(),
+        ]
+    };
     snapshot.tables.iter().map(row).collect()
 }

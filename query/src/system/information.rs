@@ -34,10 +34,10 @@ pub(super) const TABLES: &[&str] = &[
 ];
 
 pub(super) fn tables(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    let own = snapshot
-        .tables
-        .iter()
-        .map(|listed| ("public", listed.name.as_str(), "BASE TABLE"));
+    let own = snapshot.tables.iter().map(|listed| match listed.temporary {
+        Some(_) => (snapshot.schema_of(listed), listed.name.as_str(), "LOCAL TEMPORARY"),
+        None => ("public", listed.name.as_str(), "BASE TABLE"),
+    });
     let system = super::tables::TABLES.iter().map(|table| {
         let kind = if table.is_view { "VIEW" } else { "BASE TABLE" };
         (table.schema, table.name, kind)
@@ -46,7 +46,8 @@ pub(super) fn tables(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     own.chain(views)
         .chain(system)
         .map(|(schema, name, kind)| {
-            let insertable = if kind == "BASE TABLE" && schema == "public" {
+            let temporary = kind == "LOCAL TEMPORARY";
+            let insertable = if temporary || (kind == "BASE TABLE" && schema == "public") {
                 "YES"
             } else {
                 "NO"
@@ -63,7 +64,7 @@ pub(super) fn tables(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
                 Cell::Null,
                 insertable.into(),
                 "NO".into(),
-                Cell::Null,
+                if temporary { "PRESERVE".into() } else { Cell::Null },
             ]
         })
         .collect()
@@ -105,7 +106,7 @@ pub(super) fn columns(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             let is_time = matches!(column.sql_type, SqlType::Timestamp | SqlType::Timestamptz);
             rows.push(vec![
                 database(snapshot),
-                "public".into(),
+                snapshot.schema_of(listed).into(),
                 listed.name.as_str().into(),
                 column.name.as_str().into(),
                 i64::from(column.attnum).into(),
@@ -191,10 +192,10 @@ pub(super) const TABLE_CONSTRAINTS: &[&str] = &[
 fn key_of(snapshot: &Snapshot, listed: &Listed) -> Vec<Cell> {
     vec![
         database(snapshot),
-        "public".into(),
+        snapshot.schema_of(listed).into(),
         listed.key_name().into(),
         database(snapshot),
-        "public".into(),
+        snapshot.schema_of(listed).into(),
         listed.name.as_str().into(),
     ]
 }
@@ -205,7 +206,8 @@ pub(super) fn table_constraints(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         row.extend(["PRIMARY KEY", "NO", "NO"].map(Cell::from));
         row
     };
-    snapshot.tables.iter().map(row).collect()
+    let keyed = snapshot.tables.iter().filter(|listed| listed.has_key());
+    keyed.map(row).collect()
 }
 
 pub(super) const KEY_COLUMN_USAGE: &[&str] = &[
@@ -248,11 +250,11 @@ pub(super) fn constraint_column_usage(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         for column in listed.key() {
             rows.push(vec![
                 database(snapshot),
-                "public".into(),
+                snapshot.schema_of(listed).into(),
                 listed.name.as_str().into(),
                 column.name.as_str().into(),
                 database(snapshot),
-                "public".into(),
+                snapshot.schema_of(listed).into(),
                 listed.key_name().into(),
             ]);
         }

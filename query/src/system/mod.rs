@@ -40,6 +40,7 @@ use taospg_catalog::Database;
 use crate::QueryError;
 use crate::engine::{Engine, SessionEntry};
 use crate::session::SharedSettings;
+use crate::temporary::Temporaries;
 
 /// What system tables and functions need to know of the session that asks.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ pub struct SessionInfo {
     pub database: Arc<Database>,
     pub settings: Arc<SharedSettings>,
     pub entry: Arc<SessionEntry>,
+    pub temporaries: Arc<Temporaries>,
 }
 
 /// What a statement wants of system tables beside what they always show.

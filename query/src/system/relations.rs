@@ -6,7 +6,7 @@ use taospg_catalog::Column;
 use super::cell::Cell;
 use super::functions::quote_identifier;
 use super::objects::default_operator_class;
-use super::snapshot::{BTREE_OID, HEAP_OID, INDEX_BIT, Listed, OWNER_OID, PUBLIC_OID, Snapshot};
+use super::snapshot::{BTREE_OID, HEAP_OID, INDEX_BIT, Listed, OWNER_OID, Snapshot};
 use super::tables::TABLES;
 use super::{types, views};
 
@@ -53,6 +53,7 @@ pub(super) struct Class<'a> {
     pub has_parts: bool,
     pub owner: u32,
     pub acl: Cell,
+    pub temporary: bool,
 }
 
 pub(super) fn class(row: Class) -> Vec<Cell> {
@@ -71,7 +72,7 @@ pub(super) fn class(row: Class) -> Vec<Cell> {
         0_i64.into(),
         row.has_index.into(),
         false.into(),
-        "p".into(),
+        if row.temporary { "t" } else { "p" }.into(),
         row.kind.into(),
         (row.columns as i64).into(),
         0_i64.into(),
@@ -95,26 +96,31 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         rows.push(class(Class {
             oid: listed.oid,
             name: &listed.name,
-            namespace: PUBLIC_OID,
+            namespace: listed.namespace(),
+            temporary: listed.temporary.is_some(),
             access_method: HEAP_OID,
             // A plain table to PostgreSQL's eyes: clients that look for tables alone find it.
             kind: "r",
             columns: listed.columns().len(),
-            has_index: true,
+            has_index: listed.has_key(),
             has_parts: listed.is_partitioned(),
-            owner: snapshot.owner_of(listed.table.oid),
+            owner: snapshot.owner_of_table(listed),
             acl: snapshot.relacl(listed),
         }));
+        if !listed.has_key() {
+            continue;
+        }
         rows.push(class(Class {
             oid: listed.oid | INDEX_BIT,
             name: &listed.key_name(),
-            namespace: PUBLIC_OID,
+            namespace: listed.namespace(),
+            temporary: listed.temporary.is_some(),
             access_method: BTREE_OID,
             kind: "i",
             columns: listed.key().len(),
             has_index: false,
             has_parts: false,
-            owner: snapshot.owner_of(listed.table.oid),
+            owner: snapshot.owner_of_table(listed),
             acl: Cell::Null,
         }));
     }
@@ -135,6 +141,7 @@ pub(super) fn system_classes(_: &Snapshot) -> Vec<Vec<Cell>> {
             has_parts: false,
             owner: OWNER_OID,
             acl: Cell::Null,
+            temporary: false,
         })
     };
     TABLES.iter().map(row).collect()
@@ -302,9 +309,8 @@ fn key_numbers(listed: &Listed) -> Vec<i64> {
 }
 
 pub(super) fn indexes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    snapshot
-        .tables
-        .iter()
+    let keyed = snapshot.tables.iter().filter(|listed| listed.has_key());
+    keyed
         .map(|listed| {
             let key = key_numbers(listed);
             let width = key.len();
@@ -362,14 +368,13 @@ pub(super) const PG_CONSTRAINT: &[&str] = &[
 ];
 
 pub(super) fn constraints(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    snapshot
-        .tables
-        .iter()
+    let keyed = snapshot.tables.iter().filter(|listed| listed.has_key());
+    keyed
         .map(|listed| {
             vec![
                 (listed.oid | INDEX_BIT).into(),
                 listed.key_name().into(),
-                PUBLIC_OID.into(),
+                listed.namespace().into(),
                 "p".into(),
                 false.into(),
                 false.into(),
@@ -447,11 +452,11 @@ pub(super) const PG_TABLES: &[&str] = &[
 pub(super) fn tables_view(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let row = |listed: &Listed| {
         vec![
-            "public".into(),
+            snapshot.schema_of(listed).into(),
             listed.name.as_str().into(),
             "postgres".into(),
             Cell::Null,
-            true.into(),
+            listed.has_key().into(),
             false.into(),
             false.into(),
             false.into(),
@@ -465,21 +470,23 @@ pub(super) const PG_INDEXES: &[&str] = &["schemaname", "tablename", "indexname",
 pub(super) fn indexes_view(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let row = |listed: &Listed| {
         vec![
-            "public".into(),
+            snapshot.schema_of(listed).into(),
             listed.name.as_str().into(),
             listed.key_name().into(),
             Cell::Null,
-            index_definition(listed).into(),
+            index_definition(snapshot, listed).into(),
         ]
     };
-    snapshot.tables.iter().map(row).collect()
+    let keyed = snapshot.tables.iter().filter(|listed| listed.has_key());
+    keyed.map(row).collect()
 }
 
 /// As `pg_get_indexdef` prints it.
-pub(super) fn index_definition(listed: &Listed) -> String {
+pub(super) fn index_definition(snapshot: &Snapshot, listed: &Listed) -> String {
     format!(
-        "CREATE UNIQUE INDEX {} ON public.{} USING btree ({})",
+        "CREATE UNIQUE INDEX {} ON {}.{} USING btree ({})",
         quote_identifier(&listed.key_name()),
+        quote_identifier(snapshot.schema_of(listed)),
         quote_identifier(&listed.name),
         key_list(listed)
     )

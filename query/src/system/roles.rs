@@ -351,6 +351,7 @@ fn privilege_on_table(snapshot: &Snapshot, identity: &Identity, values: &[Scalar
         return holds(identity, &crate::ddl::view_thing(view), &list);
     }
     match found.and_then(|oid| snapshot.listed(oid)) {
+        Some(listed) if listed.temporary.is_some() => Ok(true.into()),
         Some(listed) => holds(identity, &snapshot.thing(&listed), &list),
         None => match found.and_then(super::tables::by_oid).map(|table| table.name) {
             Some(name) => {

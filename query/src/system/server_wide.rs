@@ -1,7 +1,7 @@
 //! Rows about the server as a whole: namespaces, types, databases, roles, settings.
 
 use super::cell::Cell;
-use super::snapshot::{INFORMATION_SCHEMA_OID, OWNER_OID, PG_CATALOG_OID, PUBLIC_OID, Snapshot};
+use super::snapshot::{INFORMATION_SCHEMA_OID, OWNER_OID, PG_CATALOG_OID, PUBLIC_OID, Snapshot, TEMPORARY_OID};
 use crate::settings::{Kind, SETTINGS};
 
 pub(super) const PG_NAMESPACE: &[&str] = &["oid", "nspname", "nspowner", "nspacl"];
@@ -13,14 +13,20 @@ pub(super) const NAMESPACE_COMMENTS: &[(u32, &str)] = &[
 
 pub(super) fn namespaces(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let owner = snapshot.owner_of(snapshot.session.database.oid);
-    [
+    let always = [
         (PG_CATALOG_OID, "pg_catalog", OWNER_OID, Cell::Null),
         (PUBLIC_OID, "public", owner, snapshot.nspacl()),
         (INFORMATION_SCHEMA_OID, "information_schema", OWNER_OID, Cell::Null),
-    ]
-    .into_iter()
-    .map(|(oid, name, owner, acl)| vec![oid.into(), name.into(), owner.into(), acl])
-    .collect()
+    ];
+    let schema = snapshot.session.temporaries.schema.as_str();
+    let temporary = snapshot
+        .has_temporary()
+        .then(|| (TEMPORARY_OID, schema, OWNER_OID, Cell::Null));
+    always
+        .into_iter()
+        .chain(temporary)
+        .map(|(oid, name, owner, acl)| vec![oid.into(), name.into(), owner.into(), acl])
+        .collect()
 }
 
 pub(super) const PG_DATABASE: &[&str] = &[

@@ -13,7 +13,7 @@ use super::cell::{Cell, Kind};
 use super::functions::{SystemFunction, number, oid, or_null, quote_identifier, text};
 use super::interrupting::{self, Interrupting};
 use super::server_wide::DEFAULT_TABLESPACE;
-use super::snapshot::{INDEX_BIT, INFORMATION_SCHEMA_OID, Listed, PG_CATALOG_OID, PUBLIC_OID, Snapshot};
+use super::snapshot::{INDEX_BIT, INFORMATION_SCHEMA_OID, Listed, PG_CATALOG_OID, PUBLIC_OID, Snapshot, TEMPORARY_OID};
 use super::{SessionInfo, activity, procedures, relations, types};
 use crate::engine::Engine;
 use crate::pg_type::oid as type_oid;
@@ -59,14 +59,16 @@ const FUNCTIONS: &[SessionFunction] = &[
         Ok(snapshot.session.database.name.as_str().into())
     }),
     function("current_schema", &[0], Kind::Name, |_, _| Ok("public".into())),
-    function("current_schemas", &[1], Kind::NameArray, |_, values| {
+    function("current_schemas", &[1], Kind::NameArray, |snapshot, values| {
         let implicit = matches!(values.first(), Some(ScalarValue::Boolean(Some(true))));
-        let schemas: &[&str] = if implicit {
-            &["pg_catalog", "public"]
-        } else {
-            &["public"]
-        };
-        Ok(Cell::Texts(schemas.iter().map(|name| name.to_string()).collect()))
+        let mut schemas = vec!["public".to_owned()];
+        if implicit {
+            schemas.insert(0, "pg_catalog".to_owned());
+        }
+        if implicit && snapshot.has_temporary() {
+            schemas.insert(0, snapshot.session.temporaries.schema.clone());
+        }
+        Ok(Cell::Texts(schemas))
     }),
     function("current_setting", &[1, 2], Kind::Text, |snapshot, values| {
         let Some(name) = text(values, 0) else {
@@ -141,7 +143,7 @@ const FUNCTIONS: &[SessionFunction] = &[
     function("pg_get_indexdef", &[1, 3], Kind::Text, |snapshot, values| {
         let listed = of_index(snapshot, values);
         Ok(or_null(listed.and_then(|listed| match number(values, 1) {
-            None | Some(0) => Some(relations::index_definition(&listed)),
+            None | Some(0) => Some(relations::index_definition(snapshot, &listed)),
             Some(column) => relations::index_column(&listed, column),
         })))
     }),
@@ -156,7 +158,9 @@ const FUNCTIONS: &[SessionFunction] = &[
         Ok(or_null(listed(snapshot, values).map(|_| 0_i64)))
     }),
     function("pg_is_other_temp_schema", &[1], Kind::Bool, |_, _| Ok(false.into())),
-    function("pg_my_temp_schema", &[0], Kind::Oid, |_, _| Ok(0_i64.into())),
+    function("pg_my_temp_schema", &[0], Kind::Oid, |snapshot, _| {
+        Ok(if snapshot.has_temporary() { TEMPORARY_OID } else { 0 }.into())
+    }),
     function("pg_partition_root", &[1], Kind::Regclass, |snapshot, values| {
         let found = listed(snapshot, values);
         let root = found.filter(|listed| listed.is_child || listed.is_partitioned());
@@ -211,13 +215,16 @@ const FUNCTIONS: &[SessionFunction] = &[
     function("regclass_out", &[1], Kind::Text, |snapshot, values| {
         reg_out(values, |oid| snapshot.shown_name_of_oid(oid))
     }),
-    function("regnamespace_in", &[1], Kind::Regnamespace, |_, values| {
+    function("regnamespace_in", &[1], Kind::Regnamespace, |snapshot, values| {
         reg_in(values, |name| {
-            namespace_oid(name).ok_or_else(|| undefined(ErrorKind::InvalidSchemaName, "schema", name))
+            namespace_oid(snapshot, name).ok_or_else(|| undefined(ErrorKind::InvalidSchemaName, "schema", name))
         })
     }),
-    function("regnamespace_out", &[1], Kind::Text, |_, values| {
+    function("regnamespace_out", &[1], Kind::Text, |snapshot, values| {
         reg_out(values, |oid| {
+            if oid == TEMPORARY_OID {
+                return Some(snapshot.session.temporaries.schema.clone());
+            }
             let found = NAMESPACES.iter().find(|(own, _)| *own == oid);
             found.map(|(_, name)| name.to_string())
         })
@@ -281,8 +288,8 @@ const FUNCTIONS: &[SessionFunction] = &[
     function("to_regclass", &[1], Kind::Regclass, |snapshot, values| {
         Ok(or_null(text(values, 0).and_then(|name| snapshot.oid_of_name(&name))))
     }),
-    function("to_regnamespace", &[1], Kind::Regnamespace, |_, values| {
-        Ok(or_null(text(values, 0).and_then(|name| namespace_oid(&name))))
+    function("to_regnamespace", &[1], Kind::Regnamespace, |snapshot, values| {
+        Ok(or_null(text(values, 0).and_then(|name| namespace_oid(snapshot, &name))))
     }),
     function("to_regproc", &[1], Kind::Regproc, |_, values| {
         let found = text(values, 0).map(|name| procedures::named(&name)).unwrap_or_default();
@@ -322,7 +329,10 @@ const NAMESPACES: &[(u32, &str)] = &[
     (INFORMATION_SCHEMA_OID, "information_schema"),
 ];
 
-fn namespace_oid(name: &str) -> Option<u32> {
+fn namespace_oid(snapshot: &Snapshot, name: &str) -> Option<u32> {
+    if snapshot.has_temporary() && snapshot.session.temporaries.is_schema(name.trim_matches('"')) {
+        return Some(TEMPORARY_OID);
+    }
     let found = NAMESPACES.iter().find(|(_, own)| *own == name.trim_matches('"'));
     found.map(|(oid, _)| *oid)
 }
@@ -339,7 +349,7 @@ fn relation_oid(snapshot: &Snapshot, values: &[ScalarValue]) -> Option<u32> {
 
 fn of_index(snapshot: &Snapshot, values: &[ScalarValue]) -> Option<Listed> {
     let oid = relation_oid(snapshot, values).filter(|oid| oid & INDEX_BIT != 0)?;
-    snapshot.listed(oid & !INDEX_BIT)
+    snapshot.listed(oid & !INDEX_BIT).filter(Listed::has_key)
 }
 
 fn bytes(count: u64) -> Cell {

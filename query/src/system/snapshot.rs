@@ -9,6 +9,7 @@ use taospg_storage::{FamilyId, FamilySize, SeriesId, VnodeId};
 use super::SessionInfo;
 use crate::access::Identity;
 use crate::engine::Engine;
+use crate::temporary::TemporaryTable;
 
 /// Child tables of one supertable that are listed one by one where inheritance is asked for (`\d+ meters`). More would fill screens, and a
 /// million of them minutes; a supertable with more shows none.
@@ -18,6 +19,8 @@ pub(super) const CHILDREN_LISTED_MAX: u64 = 1_000;
 pub(super) const PG_CATALOG_OID: u32 = 11;
 pub(super) const PUBLIC_OID: u32 = 2200;
 pub(super) const INFORMATION_SCHEMA_OID: u32 = 13_207;
+/// The schema of the session's own temporary tables. Nobody sees that of another.
+pub(super) const TEMPORARY_OID: u32 = 13_208;
 /// The bootstrap superuser.
 pub(super) const OWNER_OID: u32 = 10;
 /// `heap`, the access method that tables of PostgreSQL have.
@@ -35,6 +38,8 @@ pub(super) struct Listed {
     pub table: Arc<Table>,
     /// A child: it shows its supertable's metrics and no tags.
     pub is_child: bool,
+    /// A temporary table of the session that asks.
+    pub temporary: Option<Arc<TemporaryTable>>,
 }
 
 impl Listed {
@@ -50,6 +55,9 @@ impl Listed {
 
     /// attnums of the key: tags, then time.
     pub fn key(&self) -> Vec<&Column> {
+        if let Some(temporary) = &self.temporary {
+            return temporary.definition.key();
+        }
         let mut key: Vec<&Column> = if self.is_child {
             Vec::new()
         } else {
@@ -67,6 +75,19 @@ impl Listed {
     /// The supertable's comment is not its children's.
     pub fn comment(&self) -> Option<&str> {
         self.table.comment.as_deref().filter(|_| !self.is_child)
+    }
+
+    /// Temporary tables can do without a key.
+    pub fn has_key(&self) -> bool {
+        self.temporary.as_ref().is_none_or(|table| table.definition.has_key)
+    }
+
+    /// OID of the schema that it is in.
+    pub fn namespace(&self) -> u32 {
+        match self.temporary {
+            Some(_) => TEMPORARY_OID,
+            None => PUBLIC_OID,
+        }
     }
 
     pub fn key_name(&self) -> String {
@@ -114,9 +135,19 @@ impl Snapshot {
                 name: table.name.clone(),
                 table,
                 is_child: false,
+                temporary: None,
             })
             .collect();
-        tables.sort_by(|a, b| a.name.cmp(&b.name));
+        let picture = session.temporaries.picture();
+        tables.extend(picture.tables().map(|table| Listed {
+            oid: table.definition.table.oid,
+            name: table.name().to_owned(),
+            table: table.definition.table.clone(),
+            is_child: false,
+            temporary: Some(table.clone()),
+        }));
+        // Of two tables with one name the temporary one comes first, and hides the other.
+        tables.sort_by(|a, b| (&a.name, a.temporary.is_none()).cmp(&(&b.name, b.temporary.is_none())));
         Snapshot {
             session: session.clone(),
             databases: catalog.databases(),
@@ -165,6 +196,7 @@ impl Snapshot {
                         name: chunk.name(row).to_owned(),
                         table: table.clone(),
                         is_child: true,
+                        temporary: None,
                     });
                 }
             }
@@ -179,6 +211,7 @@ impl Snapshot {
                 name,
                 table,
                 is_child: true,
+                temporary: None,
             });
         }
     }
@@ -216,16 +249,25 @@ impl Snapshot {
             None => name.to_lowercase(),
         };
         let system = |schema: &str| super::tables::find(schema, &name).map(|table| table.oid);
+        let temporary = || {
+            let mut own = self.tables.iter().filter(|listed| listed.temporary.is_some());
+            own.find(|listed| listed.name == name).map(|listed| listed.oid)
+        };
         match schema {
             "pg_catalog" | "information_schema" => return system(schema),
+            _ if self.session.temporaries.is_schema(schema) => return temporary(),
             "" => {
+                if let Some(oid) = temporary() {
+                    return Some(oid);
+                }
                 if let Some(oid) = system("pg_catalog") {
                     return Some(oid);
                 }
             }
             _ => {}
         }
-        if let Some(listed) = self.tables.iter().find(|listed| listed.name == name) {
+        let mut durable = self.tables.iter().filter(|listed| listed.temporary.is_none());
+        if let Some(listed) = durable.find(|listed| listed.name == name) {
             return Some(listed.oid);
         }
         if let Some(view) = self.views.iter().find(|view| view.name == name) {
@@ -277,7 +319,29 @@ impl Snapshot {
             name,
             table,
             is_child: true,
+            temporary: None,
         })
+    }
+
+    /// The name of the schema that a table is in.
+    pub fn schema_of(&self, listed: &Listed) -> &str {
+        match listed.temporary {
+            Some(_) => &self.session.temporaries.schema,
+            None => "public",
+        }
+    }
+
+    /// Whether the session has temporary tables, and so a schema for them.
+    pub fn has_temporary(&self) -> bool {
+        self.tables.iter().any(|listed| listed.temporary.is_some())
+    }
+
+    /// Who owns a table.
+    pub fn owner_of_table(&self, listed: &Listed) -> u32 {
+        match &listed.temporary {
+            Some(table) => table.definition.owner,
+            None => self.owner_of(listed.table.oid),
+        }
     }
 
     pub fn engine(&self) -> &Arc<Engine> {
@@ -286,6 +350,13 @@ impl Snapshot {
 
     /// Rows and bytes of a table or child table; `None` when its vnode is gone or a file cannot be read, which the log tells.
     pub fn size_of(&self, listed: &Listed) -> Option<FamilySize> {
+        if let Some(table) = &listed.temporary {
+            return Some(FamilySize {
+                rows: table.rows() as u64,
+                memory_bytes: table.bytes() as u64,
+                ..FamilySize::default()
+            });
+        }
         let size = match listed.is_child {
             true => {
                 let relation = self

@@ -11,6 +11,7 @@ pub(super) fn classes(snapshot: &Snapshot) -> impl Iterator<Item = Vec<Cell>> {
             oid: view.oid,
             name: &view.name,
             namespace: PUBLIC_OID,
+            temporary: false,
             access_method: 0,
             kind: "v",
             columns: view.columns.len(),

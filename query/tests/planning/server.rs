@@ -22,6 +22,7 @@ pub fn server() -> Server {
         memtable_bytes: 64 << 20,
         memtables_bytes_max: 256 << 20,
         query_memory_bytes: 256 << 20,
+        temporary_bytes: 64 << 20,
         database_defaults: DatabaseOptions::default(),
     })
     .unwrap();

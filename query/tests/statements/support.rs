@@ -26,6 +26,7 @@ fn options(directory: &TempDir) -> EngineOptions {
         memtable_bytes: 16 << 20,
         memtables_bytes_max: 64 << 20,
         query_memory_bytes: 256 << 20,
+        temporary_bytes: 64 << 20,
         database_defaults: Default::default(),
     }
 }

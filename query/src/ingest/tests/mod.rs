@@ -77,6 +77,7 @@ fn meters() -> Target {
         vnodes: vec![1, 2],
     };
     Target {
+        temporary: None,
         keyed: None,
         database: Arc::new(database),
         table: Arc::new(table),
