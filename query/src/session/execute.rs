@@ -253,6 +253,11 @@ impl Session {
         let types: Vec<u32> = types.iter().map(|column_type| column_type.postgres().oid()).collect();
         let prepared = self.prepare(statement, &types).await?;
         self.name_statement(name, prepared)?;
+        if let Some(listed) = self.listed.lock().get_mut(name) {
+            // PREPARE itself, as the client wrote it.
+            listed.text = self.entry.activity().statement;
+            listed.from_sql = true;
+        }
         Ok("PREPARE".into())
     }
 

@@ -38,9 +38,12 @@ use crate::{CopyIn, ErrorKind, Notice, Outcome, Parameter, QueryError, ResultFie
 mod commit;
 mod cursor;
 mod execute;
+mod prepared;
 mod shapes;
 mod transaction;
 
+use prepared::ListedStatement;
+pub(crate) use prepared::ListedStatements;
 use shapes::{Reusable, Seen, Shapes};
 pub use transaction::{HELD_BYTES_MAX, TransactionStatus};
 use transaction::{SavedSettings, Transaction};
@@ -167,6 +170,7 @@ pub struct Session {
     notices: Vec<Notice>,
     /// PREPARE of SQL and of the wire share their names.
     named: HashMap<String, Prepared>,
+    listed: ListedStatements,
     shapes: Shapes,
     shared: Arc<SharedSettings>,
     cursors: cursor::Cursors,
@@ -249,6 +253,7 @@ impl Session {
             accumulator: Accumulator::default(),
             notices: Vec::new(),
             named: HashMap::new(),
+            listed: ListedStatements::default(),
             shapes: Shapes::default(),
             shared: Arc::new(SharedSettings::new(settings)),
             cursors: cursor::Cursors::default(),
@@ -457,6 +462,13 @@ impl Session {
                 QueryError::new(ErrorKind::ProgramLimitExceeded, message).with_hint("DEALLOCATE those no longer used")
             );
         }
+        let listed = ListedStatement {
+            text: prepared.statement().shared_text(),
+            prepared: std::time::SystemTime::now(),
+            parameter_types: prepared.parameter_types.clone(),
+            from_sql: false,
+        };
+        self.listed.lock().insert(name.to_string(), listed);
         self.named.insert(name.to_string(), prepared);
         Ok(())
     }
@@ -471,11 +483,13 @@ impl Session {
 
     /// Forgets a named statement; false when there was none.
     pub fn forget_statement(&mut self, name: &str) -> bool {
+        self.listed.lock().remove(name);
         self.named.remove(name).is_some()
     }
 
     fn forget_statements(&mut self) {
         self.named.clear();
+        self.listed.lock().clear();
         self.shapes.clear();
     }
 
@@ -526,6 +540,7 @@ impl Session {
             settings: self.shared.clone(),
             entry: self.entry.clone(),
             temporaries: self.temporaries.clone(),
+            statements: self.listed.clone(),
         })
     }
 

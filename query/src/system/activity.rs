@@ -44,6 +44,36 @@ pub(super) fn address_and_port(text: &str) -> (Cell, Cell) {
     }
 }
 
+pub(super) const PG_PREPARED_STATEMENTS: &[&str] = &[
+    "name",
+    "statement",
+    "prepare_time",
+    "parameter_types",
+    "from_sql",
+    "generic_plans",
+    "custom_plans",
+];
+
+/// The session's own.
+pub(super) fn prepared_statements(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
+    let type_name = |oid: &u32| super::types::by_oid(*oid).map_or_else(|| oid.to_string(), |row| row.display.clone());
+    let statements = snapshot.session.statements.lock();
+    statements
+        .iter()
+        .map(|(name, statement)| {
+            vec![
+                name.as_str().into(),
+                statement.text.to_string().into(),
+                instant(statement.prepared),
+                Cell::Texts(statement.parameter_types.iter().map(type_name).collect()),
+                statement.from_sql.into(),
+                0_i64.into(),
+                0_i64.into(),
+            ]
+        })
+        .collect()
+}
+
 pub(super) fn sessions(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let identity = &snapshot.identity;
     let row = |entry: &std::sync::Arc<crate::engine::SessionEntry>| {

@@ -39,7 +39,7 @@ use taospg_catalog::Database;
 
 use crate::QueryError;
 use crate::engine::{Engine, SessionEntry};
-use crate::session::SharedSettings;
+use crate::session::{ListedStatements, SharedSettings};
 use crate::temporary::Temporaries;
 
 /// What system tables and functions need to know of the session that asks.
@@ -49,6 +49,7 @@ pub struct SessionInfo {
     pub settings: Arc<SharedSettings>,
     pub entry: Arc<SessionEntry>,
     pub temporaries: Arc<Temporaries>,
+    pub statements: ListedStatements,
 }
 
 /// What a statement wants of system tables beside what they always show.

@@ -177,6 +177,11 @@ const SOURCES: &[Source] = &[
     fixed("pg_opclass", objects::PG_OPCLASS, objects::operator_classes),
     fixed("pg_opfamily", objects::PG_OPFAMILY, objects::operator_families),
     fixed("pg_proc", procedures::PG_PROC, procedures::procedures),
+    live(
+        "pg_prepared_statements",
+        activity::PG_PREPARED_STATEMENTS,
+        activity::prepared_statements,
+    ),
     live("pg_stat_activity", activity::PG_STAT_ACTIVITY, activity::sessions),
     live("pg_stat_database", activity::PG_STAT_DATABASE, activity::databases),
     live("pg_stat_user_tables", activity::PG_STAT_TABLES, activity::tables),
