@@ -620,7 +620,7 @@ impl Session {
     async fn execute_written(&mut self, prepared: &Prepared) -> Result<Outcome, QueryError> {
         let written = prepared.statement().as_written()?;
         let again = Prepared::new(&written, &[], self.plan(&written, &[]).await?);
-        if again.fields != prepared.fields {
+        if !same_result(again.fields.as_deref(), prepared.fields.as_deref()) {
             return Err(changed_result());
         }
         self.execute_statement(&again, &[]).await
@@ -636,11 +636,23 @@ impl Session {
         let plan = Box::pin(self.plan(&prepared.inner.statement, &prepared.inner.declared_types)).await?;
         let (types, fields) = plan.body.signature();
         let same_types = prepared.inner.literals.is_some() || types == prepared.parameter_types;
-        if fields != prepared.fields || !same_types {
+        if !same_result(fields.as_deref(), prepared.fields.as_deref()) || !same_types {
             return Err(changed_result());
         }
         *prepared.inner.plan.lock() = plan.clone();
         Ok(plan.body)
+    }
+}
+
+/// Whether rows look the same to who was told of the first ones. Which table they come from is not part of that: one may have been dropped and
+/// made again.
+fn same_result(now: Option<&[ResultField]>, told: Option<&[ResultField]>) -> bool {
+    fn look(field: &ResultField) -> (&str, u32, i32) {
+        (&field.name, field.type_oid, field.type_modifier)
+    }
+    match (now, told) {
+        (Some(now), Some(told)) => now.iter().map(look).eq(told.iter().map(look)),
+        (now, told) => now.is_none() && told.is_none(),
     }
 }
 
