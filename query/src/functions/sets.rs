@@ -122,6 +122,12 @@ pub fn find(name: &str) -> Option<&'static SetFunction> {
     SETS.iter().find(|function| function.name == name)
 }
 
+/// The function that gives rows which a list is behind, or the name itself.
+pub fn of_list(name: &str) -> &str {
+    let behind = |set: &&SetFunction| set.columns.iter().any(|column| column.list == name);
+    SETS.iter().find(behind).map_or(name, |set| set.name)
+}
+
 fn zero_step<T>() -> Result<T, QueryError> {
     refuse(ErrorKind::InvalidParameterValue, "step size cannot equal zero")
 }

@@ -25,7 +25,7 @@ use regex::Regex;
 
 use super::calendar::session_zone;
 use super::numeric::{NUMERIC, cast_scalar};
-use super::sets::SETS;
+use super::sets::of_list;
 use super::text_style::session_style;
 use crate::pg_type::numeric::{Numeric, decode_key, encode_decimal};
 use crate::pg_type::write::TextStyle;
@@ -360,10 +360,7 @@ pub fn type_name(data_type: &DataType) -> String {
 pub fn undefined(name: &str, types: &[DataType]) -> QueryError {
     let types: Vec<String> = types.iter().map(type_name).collect();
     // A list behind a function that gives rows is that function to the client.
-    let set = SETS
-        .iter()
-        .find(|set| set.columns.iter().any(|column| column.list == name));
-    let name = set.map_or(name, |set| set.name);
+    let name = of_list(name);
     let message = format!("function {name}({}) does not exist", types.join(", "));
     QueryError::new(ErrorKind::UndefinedFunction, message).with_hint(NO_SUCH_FUNCTION)
 }

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{self, LimitClause, Value, Visit, Visitor};
 use super::types;
 use crate::functions::ANY_EQUAL;
 use crate::functions::numeric::{DISTINCT, NOT_DISTINCT};
+use crate::functions::sets::of_list;
 use crate::pg_type::time::Reading;
 use crate::pg_type::{self, decode_parameter, oid};
 use crate::system::{self, name_functions};
@@ -195,7 +196,7 @@ fn arguments(function: &str, args: &[Expr], schema: &DFSchema, found: &mut HashM
         .collect();
     for (position, arg) in args.iter().enumerate() {
         if let Some(id) = open(arg)
-            && let Some(oid) = system::argument_type(function, &known, position)
+            && let Some(oid) = system::argument_type(of_list(function), &known, position)
         {
             found.entry(id).or_insert(oid);
         }
