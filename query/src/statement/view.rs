@@ -28,6 +28,10 @@ pub(crate) struct AlterView {
 /// After CREATE.
 pub(super) fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     let or_replace = cursor.take(&["or", "replace"]);
+    if or_replace && ["function", "procedure", "trigger", "rule", "aggregate"].contains(&&*cursor.peek().value) {
+        let what = format!("CREATE {}", cursor.peek().value.to_ascii_uppercase());
+        return Err(cursor.unsupported(&what));
+    }
     if cursor.at_word("materialized") {
         let hint = "CREATE VIEW makes a view that is computed when it is asked";
         return Err(cursor.unsupported("a materialized view").with_hint(hint));
