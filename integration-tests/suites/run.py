@@ -19,11 +19,12 @@ import tempfile
 sys.dont_write_bytecode = True
 import asyncpg_suite
 import pq_suite
+import psycopg_suite
 
 HERE = pathlib.Path(__file__).parent
 # Each has a name, `missing` (a runtime that this machine lacks, or None), `prepare(place)` and `run(place, login)`: how each test ended
 # ("passed" or "failed"), the first line of each failure, and all output.
-SUITES = {"asyncpg": asyncpg_suite, "pq": pq_suite}
+SUITES = {"asyncpg": asyncpg_suite, "pq": pq_suite, "psycopg": psycopg_suite}
 
 
 def list_of(name):
