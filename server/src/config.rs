@@ -407,7 +407,7 @@ mod tests {
             .lines()
             .filter(|line| !line.starts_with('#') && line.contains(" = "))
             .count();
-        assert_eq!(keys, 15, "one line for each setting");
+        assert_eq!(keys, 16, "one line for each setting");
         assert_eq!(Settings::from_text(example).unwrap(), Settings::default());
     }
 }

@@ -11,8 +11,8 @@ const NAMES_MAX: usize = 64 * 1024;
 /// Longest name that is remembered.
 const NAME_BYTES_MAX: usize = 64;
 
-/// How far ahead a name is looked for when some have been left out: a device that is silent, or ten whose message got lost. While names are
-/// still being learned that is at the beginning, where the next tick begins.
+/// How far ahead a name is looked for when some have been left out: a device that is silent, or ten whose message got lost. In the first tick,
+/// while names are still being learned, that is at the beginning, where the next tick begins.
 const AHEAD: usize = 16;
 const AHEAD_LEARNING: usize = 4;
 
@@ -34,6 +34,8 @@ pub struct NameOrder {
     /// Place of the name that came last.
     at: usize,
     misses: usize,
+    /// A second tick has begun: behind the last name the first one comes.
+    is_learned: bool,
     is_off: bool,
 }
 
@@ -53,7 +55,8 @@ impl NameOrder {
     #[inline]
     fn look(&mut self, is_name: impl Fn(&[u8]) -> bool) -> Option<(SeriesRef, usize)> {
         let (next, ahead) = match self.is_at_end() {
-            true => (0, AHEAD_LEARNING),
+            true if !self.is_learned => (0, AHEAD_LEARNING),
+            true => (0, AHEAD),
             false => (self.at + 1, AHEAD),
         };
         let found = if self.is_at(next, &is_name) {
@@ -66,6 +69,7 @@ impl NameOrder {
             }
             (next + 1..next + ahead).find(|place| self.is_at(*place, &is_name))?
         };
+        self.is_learned |= found < self.at;
         self.at = found;
         self.misses = 0;
         let entry = &self.entries[found];
