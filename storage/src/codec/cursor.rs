@@ -4,6 +4,7 @@
 //! its number (0, -1, 1, -2, …), so that small numbers of either sign are short.
 
 /// Encoded bytes that are still to be read. Every read says what it expected when the bytes end too early.
+#[derive(Clone)]
 pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
 }

@@ -13,6 +13,8 @@
 //! The division makes decoding slower than multiplying with 10^-e would be, and exact where that is not: no second factor is needed, and
 //! nearly every decimal of up to 15 digits is no exception.
 
+use std::ops::Range;
+
 use super::cursor::{Cursor, Decoded, put_varint};
 use super::integers;
 use super::numbers::PutIntegers;
@@ -196,24 +198,72 @@ fn shortest_exponent<F: Float>(value: F) -> Option<usize> {
         .position(|power| scale_one(value, &mut slot, |v| v * power, |i| i / power))
 }
 
-pub(super) fn decode_decimals<F: Float>(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<F>> {
+/// What stands before the integers of a column of decimals.
+struct Head<'a> {
+    exponent: usize,
+    exception_rows: Vec<i64>,
+    exception_bytes: &'a [u8],
+}
+
+fn read_head<'a, F: Float>(cursor: &mut Cursor<'a>, rows: usize) -> Decoded<Head<'a>> {
     let exponent = usize::from(cursor.byte()?);
-    let power = *POWERS_OF_TEN.get(exponent).ok_or("a decimal exponent of at most 15")?;
+    if exponent >= POWERS_OF_TEN.len() {
+        return Err("a decimal exponent of at most 15");
+    }
     // At most every row is an exception.
     let exceptions = cursor.count(rows)?;
-    let exception_rows = integers::decode_vec(cursor, exceptions)?;
-    let exception_bytes = cursor.take(exceptions * F::BYTES)?;
-    let scaled = integers::decode_vec(cursor, rows)?;
-    let mut values: Vec<F> = match exponent {
-        0 => scaled.iter().map(|i| F::narrow(unround(*i))).collect(),
-        _ => scaled.iter().map(|i| F::narrow(unround(*i) / power)).collect(),
-    };
-    for (row, bytes) in exception_rows.into_iter().zip(exception_bytes.chunks_exact(F::BYTES)) {
-        *usize::try_from(row)
-            .ok()
-            .and_then(|row| values.get_mut(row))
-            .ok_or("an exception within the rows")? = F::get(bytes);
+    Ok(Head {
+        exponent,
+        exception_rows: integers::decode_vec(cursor, exceptions)?,
+        exception_bytes: cursor.take(exceptions * F::BYTES)?,
+    })
+}
+
+impl Head<'_> {
+    /// Appends the numbers of these integers.
+    fn unscale<F: Float>(&self, scaled: &[i64], values: &mut Vec<F>) {
+        let power = POWERS_OF_TEN[self.exponent];
+        match self.exponent {
+            0 => values.extend(scaled.iter().map(|i| F::narrow(unround(*i)))),
+            _ => values.extend(scaled.iter().map(|i| F::narrow(unround(*i) / power))),
+        }
     }
+
+    /// Puts the exceptions among the numbers of rows from `start` on.
+    fn except<F: Float>(&self, values: &mut [F], start: usize, rows: usize) -> Decoded<()> {
+        for (row, bytes) in self
+            .exception_rows
+            .iter()
+            .zip(self.exception_bytes.chunks_exact(F::BYTES))
+        {
+            let row = usize::try_from(*row).ok().filter(|row| *row < rows);
+            let row = row.ok_or("an exception within the rows")?;
+            if let Some(place) = row.checked_sub(start).and_then(|at| values.get_mut(at)) {
+                *place = F::get(bytes);
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn decode_decimals<F: Float>(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<F>> {
+    let head = read_head::<F>(cursor, rows)?;
+    let mut values = Vec::with_capacity(rows);
+    integers::decode_frames(cursor, rows, &mut |frame| head.unscale(frame, &mut values))?;
+    head.except(&mut values, 0, rows)?;
+    Ok(values)
+}
+
+pub(super) fn decode_decimals_part<F: Float>(
+    cursor: &mut Cursor<'_>,
+    part: Range<usize>,
+    rows: usize,
+) -> Decoded<Vec<F>> {
+    let head = read_head::<F>(cursor, rows)?;
+    let start = part.start;
+    let mut values = Vec::with_capacity(part.len());
+    head.unscale(&integers::decode_part(cursor, part, rows)?, &mut values);
+    head.except(&mut values, start, rows)?;
     Ok(values)
 }
 
@@ -230,7 +280,19 @@ pub(super) fn encode_patterns<F: Float>(values: &[F], put_integers: PutIntegers,
 }
 
 pub(super) fn decode_patterns<F: Float>(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<F>> {
-    let patterns = integers::decode_vec(cursor, rows)?;
+    let mut values = Vec::with_capacity(rows);
+    integers::decode_frames(cursor, rows, &mut |frame| {
+        values.extend(frame.iter().map(|pattern| F::from_pattern(*pattern)));
+    })?;
+    Ok(values)
+}
+
+pub(super) fn decode_patterns_part<F: Float>(
+    cursor: &mut Cursor<'_>,
+    part: Range<usize>,
+    rows: usize,
+) -> Decoded<Vec<F>> {
+    let patterns = integers::decode_part(cursor, part, rows)?;
     Ok(patterns.into_iter().map(F::from_pattern).collect())
 }
 

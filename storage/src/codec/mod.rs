@@ -11,6 +11,7 @@
 //! allocation beyond what the number of rows or the bytes present justify.
 //! Leaves to others: checksums. Which bytes belong to which column and type.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayData, ArrayRef, AsArray, BooleanArray, make_array, new_null_array};
@@ -203,6 +204,31 @@ pub fn decode_prefix(bytes: &[u8], data_type: &DataType, rows: usize) -> Result<
     Ok((array, bytes.len() - cursor.remaining()))
 }
 
+/// Rows `part` of the array of `rows` values that `encode` wrote: as [`decode`], but of the other rows as little is decoded as the codec allows,
+/// and bytes after the column are not noticed. `part` lies within the rows.
+pub fn decode_part(
+    bytes: &[u8],
+    data_type: &DataType,
+    rows: usize,
+    part: Range<usize>,
+) -> Result<ArrayRef, &'static str> {
+    if rows > ROWS_MAX {
+        return Err("a column of at most 4194304 rows");
+    }
+    let mut cursor = Cursor::new(bytes);
+    let head = cursor.byte()?;
+    let codec = CODECS.get(usize::from(head & ((1 << CODEC_BITS) - 1)));
+    if let (NULLS_NONE, Some(codec)) = (head >> CODEC_BITS, codec) {
+        let numbers = by_native!(data_type, decode_numbers_part(&mut cursor, data_type, *codec, rows, part.clone()), else {
+            Ok(None)
+        })?;
+        if let Some(numbers) = numbers {
+            return Ok(numbers);
+        }
+    }
+    Ok(decode(bytes, data_type, rows)?.slice(part.start, part.len()))
+}
+
 fn decode_column(cursor: &mut Cursor<'_>, data_type: &DataType, rows: usize) -> Decoded<ArrayRef> {
     let head = cursor.byte()?;
     let codec = *CODECS
@@ -268,6 +294,15 @@ fn decode_numbers<N: Native>(
     let written = rows - nulls.as_ref().map_or(0, NullBuffer::null_count);
     let values = numbers::decode::<N>(codec, cursor, written)?;
     let values = nulls::spread(values, rows, nulls.as_ref());
+    number_array(values, data_type, rows, nulls)
+}
+
+fn number_array<N: Native>(
+    values: Vec<N>,
+    data_type: &DataType,
+    rows: usize,
+    nulls: Option<NullBuffer>,
+) -> Decoded<ArrayRef> {
     let data = ArrayData::builder(data_type.clone())
         .len(rows)
         .add_buffer(Buffer::from_vec(values))
@@ -275,6 +310,18 @@ fn decode_numbers<N: Native>(
         .build()
         .map_err(|_| "values of this type")?;
     Ok(make_array(data))
+}
+
+fn decode_numbers_part<N: Native>(
+    cursor: &mut Cursor<'_>,
+    data_type: &DataType,
+    codec: Codec,
+    rows: usize,
+    part: Range<usize>,
+) -> Decoded<Option<ArrayRef>> {
+    let part_rows = part.len();
+    let values = numbers::decode_part::<N>(codec, cursor, part, rows)?;
+    number_array(values, data_type, part_rows, None).map(Some)
 }
 
 /// Puts the bits of the rows that are not null in their places.

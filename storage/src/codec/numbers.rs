@@ -1,6 +1,7 @@
 //! Columns of numbers: the choice between plain, the integer codecs, the float codecs and the entropy codec.
 
 use std::mem::size_of;
+use std::ops::Range;
 
 use arrow::datatypes::ArrowNativeType;
 use pco::data_types::Number;
@@ -24,6 +25,8 @@ pub(super) trait Native: ArrowNativeType + Default {
     /// Appends the values with a codec, its integers by `integers`; or appends nothing and says `None` when there is none for them.
     fn put_coded(values: &[Self], integers: PutIntegers, out: &mut Vec<u8>) -> Option<Codec>;
     fn take_coded(codec: Codec, cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<Self>>;
+    /// Values `part` of the rows.
+    fn take_part(codec: Codec, cursor: &mut Cursor<'_>, part: Range<usize>, rows: usize) -> Decoded<Vec<Self>>;
     /// Appends the values with the entropy codec, if there is one.
     fn put_entropy(values: &[Self], out: &mut Vec<u8>) -> bool;
     fn take_entropy(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<Self>>;
@@ -79,7 +82,17 @@ macro_rules! integer {
                 if codec != Codec::Integers {
                     return Err(NOT_OF_THIS_TYPE);
                 }
-                let wide = integers::decode_vec(cursor, rows)?;
+                let mut values = Vec::with_capacity(rows);
+                integers::decode_frames(cursor, rows, &mut |frame| {
+                    values.extend(frame.iter().map(|value| *value as $native));
+                })?;
+                Ok(values)
+            }
+            fn take_part(codec: Codec, cursor: &mut Cursor<'_>, part: Range<usize>, rows: usize) -> Decoded<Vec<Self>> {
+                if codec != Codec::Integers {
+                    return Err(NOT_OF_THIS_TYPE);
+                }
+                let wide = integers::decode_part(cursor, part, rows)?;
                 Ok(wide.into_iter().map(|value| value as $native).collect())
             }
         }
@@ -110,6 +123,13 @@ macro_rules! float {
                     _ => Err(NOT_OF_THIS_TYPE),
                 }
             }
+            fn take_part(codec: Codec, cursor: &mut Cursor<'_>, part: Range<usize>, rows: usize) -> Decoded<Vec<Self>> {
+                match codec {
+                    Codec::Decimals => floats::decode_decimals_part(cursor, part, rows),
+                    Codec::Patterns => floats::decode_patterns_part(cursor, part, rows),
+                    _ => Err(NOT_OF_THIS_TYPE),
+                }
+            }
         }
     };
 }
@@ -135,6 +155,13 @@ impl Native for i128 {
     }
     fn put_entropy(_values: &[Self], _out: &mut Vec<u8>) -> bool {
         false
+    }
+    fn take_part(codec: Codec, cursor: &mut Cursor<'_>, part: Range<usize>, rows: usize) -> Decoded<Vec<Self>> {
+        if codec != Codec::Integers {
+            return Err(NOT_OF_THIS_TYPE);
+        }
+        let narrow = integers::decode_part(cursor, part, rows)?;
+        Ok(narrow.into_iter().map(i128::from).collect())
     }
     fn take_entropy(_cursor: &mut Cursor<'_>, _rows: usize) -> Decoded<Vec<Self>> {
         Err(NOT_OF_THIS_TYPE)
@@ -187,6 +214,24 @@ pub(super) fn decode<N: Native>(codec: Codec, cursor: &mut Cursor<'_>, rows: usi
         Codec::Plain => Ok(N::from_plain(cursor.take(rows * size_of::<N>())?)),
         Codec::Entropy => N::take_entropy(cursor, rows),
         codec => N::take_coded(codec, cursor, rows),
+    }
+}
+
+/// Values `part` of the rows; what the codec allows is not decoded for the others.
+pub(super) fn decode_part<N: Native>(
+    codec: Codec,
+    cursor: &mut Cursor<'_>,
+    part: Range<usize>,
+    rows: usize,
+) -> Decoded<Vec<N>> {
+    match codec {
+        Codec::Plain => {
+            let bytes = cursor.take(rows * size_of::<N>())?;
+            let place = part.start * size_of::<N>()..part.end * size_of::<N>();
+            Ok(N::from_plain(&bytes[place]))
+        }
+        Codec::Entropy => Ok(N::take_entropy(cursor, rows)?[part].to_vec()),
+        codec => N::take_part(codec, cursor, part, rows),
     }
 }
 

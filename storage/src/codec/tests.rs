@@ -6,7 +6,7 @@ use arrow::array::*;
 use arrow::datatypes::{DataType, TimeUnit};
 use proptest::prelude::*;
 
-use super::{decode, decode_prefix, describe, encode};
+use super::{decode, decode_part, decode_prefix, describe, encode};
 use crate::Compression;
 
 const COMPRESSIONS: [Compression; 3] = [Compression::None, Compression::Fast, Compression::High];
@@ -41,6 +41,17 @@ fn assert_returns(array: &ArrayRef) {
         encode(array, compression, &mut out);
         let back = decode(&out[1..], array.data_type(), array.len()).expect("undamaged");
         assert_same(array, &back);
+        let rows = array.len();
+        for part in [
+            0..rows,
+            0..rows / 3,
+            rows / 3..rows / 2,
+            rows - rows / 5..rows,
+            rows..rows,
+        ] {
+            let some = decode_part(&out[1..], array.data_type(), rows, part.clone()).expect("undamaged");
+            assert_same(&array.slice(part.start, part.len()), &some);
+        }
         let used = out.len() - 1;
         out.extend_from_slice(&[1, 2, 3]);
         let (back, prefix) = decode_prefix(&out[1..], array.data_type(), array.len()).expect("undamaged");

@@ -19,7 +19,7 @@ use arrow::datatypes::DataType;
 use super::frame::{self, Part};
 use super::index::Entry;
 use super::types::{put_type, take_type};
-use super::{BlockMeta, DataFileId, SortedRows};
+use super::{BlockMeta, BlockSeries, DataFileId, SortedRows};
 use crate::codec::cursor::{Cursor, Decoded, put_varint};
 use crate::codec::{self, integers};
 use crate::{ColumnId, Compression, FamilyId, SeriesId, StorageError};
@@ -108,18 +108,22 @@ pub(super) struct StoredColumn {
 }
 
 impl StoredColumn {
-    /// The column from its bytes.
-    pub fn decode(&self, id: DataFileId, block: &BlockMeta, bytes: &[u8]) -> Decoded<ArrayRef> {
+    /// Some rows of the column from its bytes.
+    pub fn decode(&self, id: DataFileId, block: &BlockMeta, bytes: &[u8], part: &Range<usize>) -> Decoded<ArrayRef> {
         if frame::checksum(id, block.offset, Part::Column(self.id.0), bytes) != self.checksum {
             return Err("the checksum of a column");
         }
-        codec::decode(bytes, &self.data_type, block.rows as usize)
+        let rows = block.rows as usize;
+        match part.len() < rows {
+            true => codec::decode_part(bytes, &self.data_type, rows, part.clone()),
+            false => codec::decode(bytes, &self.data_type, rows),
+        }
     }
 }
 
 /// A block's front.
 pub(super) struct Front {
-    pub series: ScalarBuffer<u32>,
+    pub series: BlockSeries,
     pub times: ScalarBuffer<i64>,
     pub replaces: Option<BooleanBuffer>,
     /// Ascending by id.
@@ -144,8 +148,8 @@ pub(super) fn take_front(id: DataFileId, entry: &Entry, bytes: &[u8]) -> Decoded
     let columns = take_directory(&mut cursor, entry)?;
     let rows = meta.rows as usize; // at most ROWS_MAX, checked with the index
     let series = match several {
-        false => vec![meta.first_series.0; rows],
-        true => take_series(&mut cursor, rows)?,
+        false => BlockSeries::One(meta.first_series.0),
+        true => BlockSeries::Several(take_series(&mut cursor, rows)?.into()),
     };
     let times = integers::decode_vec(&mut cursor, rows)?;
     let replaces = match meta.has_replaces {
@@ -156,7 +160,7 @@ pub(super) fn take_front(id: DataFileId, entry: &Entry, bytes: &[u8]) -> Decoded
         }
     };
     Ok(Front {
-        series: series.into(),
+        series,
         times: times.into(),
         replaces,
         columns,

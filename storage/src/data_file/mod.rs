@@ -66,6 +66,24 @@ impl SortedRows {
     }
 }
 
+/// Rows of a block as they are read: those of [`SortedRows`], without repeating the series of a block that has one.
+#[derive(Clone, Debug)]
+pub struct BlockRows {
+    pub series: BlockSeries,
+    pub times: ScalarBuffer<i64>,
+    /// As asked for, or ascending by id.
+    pub columns: Vec<(ColumnId, ArrayRef)>,
+    pub replaces: Option<BooleanBuffer>,
+}
+
+/// Series of a block's rows.
+#[derive(Clone, Debug)]
+pub enum BlockSeries {
+    One(u32),
+    /// Of each row.
+    Several(ScalarBuffer<u32>),
+}
+
 /// Which file this is; in its header, and in the checksum of every block, so that a right block in a wrong place is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataFileId {

@@ -13,9 +13,9 @@ use super::block::{self, Front, StoredColumn};
 use super::frame::{self, FOOTER_BYTES, HEADER_BYTES};
 use super::index::{self, Entry};
 use super::statistics::{self, PAGE_BLOCKS};
-use super::{BlockMeta, ColumnStatistics, DataFileId, SortedRows};
+use super::{BlockMeta, BlockRows, BlockSeries, ColumnStatistics, DataFileId};
 use crate::io::{Io, IoFile};
-use crate::{ColumnId, FamilyId, ScanColumn, SeriesId, StorageError};
+use crate::{ColumnId, FamilyId, ScanColumn, SeriesId, StorageError, TimeRange};
 
 /// Blocks up to here are read whole: copying this much takes about as long as another system call.
 const WHOLE_BLOCK_BYTES: u32 = 8 << 10;
@@ -124,9 +124,15 @@ impl DataFile {
     }
 
     /// Decodes series, times, `columns` (nulls where the block lacks one, cast where its type was narrower) in their order, and replaces.
-    pub fn read(&self, block: usize, columns: &[ScanColumn]) -> Result<SortedRows, StorageError> {
+    /// Of a block that holds one series, rows outside of `time` are left out.
+    pub fn read(&self, block: usize, columns: &[ScanColumn], time: TimeRange) -> Result<BlockRows, StorageError> {
         let meta = &self.blocks[block];
         let (front, bytes) = self.read_front(block)?;
+        let part = front.part(meta, time);
+        let front = match part.len() < meta.rows as usize {
+            true => front.slice(&part),
+            false => front,
+        };
         // For each column asked for, where it stands in the directory.
         let wanted: Vec<Option<usize>> = columns
             .iter()
@@ -136,10 +142,10 @@ impl DataFile {
         let mut decoded = Vec::with_capacity(columns.len());
         for (column, place) in columns.iter().zip(wanted) {
             let array = match place {
-                None => new_null_array(&column.data_type, meta.rows as usize),
+                None => new_null_array(&column.data_type, part.len()),
                 Some(place) => {
                     let stored = &front.columns[place];
-                    widen(self.decode(meta, stored, &bytes)?, column)?
+                    widen(self.decode(meta, stored, &bytes, &part)?, column)?
                 }
             };
             decoded.push((column.id, array));
@@ -148,13 +154,13 @@ impl DataFile {
     }
 
     /// Every column the block has.
-    pub fn read_all(&self, block: usize) -> Result<SortedRows, StorageError> {
+    pub fn read_all(&self, block: usize) -> Result<BlockRows, StorageError> {
         let meta = &self.blocks[block];
         let (front, bytes) = self.read_front(block)?;
         let bytes = self.read_columns(meta, &front, 0..front.columns.len(), bytes)?;
         let mut decoded = Vec::with_capacity(front.columns.len());
         for stored in &front.columns {
-            decoded.push((stored.id, self.decode(meta, stored, &bytes)?));
+            decoded.push((stored.id, self.decode(meta, stored, &bytes, &(0..meta.rows as usize))?));
         }
         Ok(front.with(decoded))
     }
@@ -212,10 +218,16 @@ impl DataFile {
         Ok(read)
     }
 
-    fn decode(&self, meta: &BlockMeta, stored: &StoredColumn, read: &Pieces) -> Result<ArrayRef, StorageError> {
+    fn decode(
+        &self,
+        meta: &BlockMeta,
+        stored: &StoredColumn,
+        read: &Pieces,
+        part: &Range<usize>,
+    ) -> Result<ArrayRef, StorageError> {
         let bytes = read.get(&stored.place).expect("the columns asked for were read");
         stored
-            .decode(self.id, meta, bytes)
+            .decode(self.id, meta, bytes, part)
             .map_err(|expected| self.corrupt(meta.offset + stored.place.start as u64, expected))
     }
 
@@ -253,8 +265,31 @@ impl Pieces {
 }
 
 impl Front {
-    fn with(self, columns: Vec<(ColumnId, ArrayRef)>) -> SortedRows {
-        SortedRows {
+    /// Which rows may be in `time`. Those of several series are not in order of time, and all stay.
+    fn part(&self, meta: &BlockMeta, time: TimeRange) -> Range<usize> {
+        let rows = self.times.len();
+        if meta.first_series != meta.last_series || (time.start() <= meta.min_time && meta.max_time <= time.end()) {
+            return 0..rows;
+        }
+        let start = self.times.partition_point(|one| *one < time.start());
+        let end = self.times.partition_point(|one| *one <= time.end());
+        start..end.max(start)
+    }
+
+    fn slice(self, part: &Range<usize>) -> Front {
+        Front {
+            series: match self.series {
+                BlockSeries::One(series) => BlockSeries::One(series),
+                BlockSeries::Several(series) => BlockSeries::Several(series.slice(part.start, part.len())),
+            },
+            times: self.times.slice(part.start, part.len()),
+            replaces: self.replaces.map(|replaces| replaces.slice(part.start, part.len())),
+            columns: self.columns,
+        }
+    }
+
+    fn with(self, columns: Vec<(ColumnId, ArrayRef)>) -> BlockRows {
+        BlockRows {
             series: self.series,
             times: self.times,
             columns,

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::io::{Io, IoFile};
-use crate::{Compression, ScanColumn, StorageError};
+use crate::{Compression, ScanColumn, StorageError, TimeRange};
 
 type Contents = Arc<Mutex<Vec<u8>>>;
 
@@ -180,7 +180,7 @@ fn assert_holds(file: &DataFile, appends: &[(FamilyId, SortedRows)]) {
     let mut expected = appends.iter();
     let (mut family, mut rest) = expected.next().cloned().expect("something");
     for (number, meta) in file.blocks().iter().enumerate() {
-        let block = file.read_all(number).expect("undamaged");
+        let block = sorted(file.read_all(number).expect("undamaged"));
         let mut start = 0;
         while start < block.len() {
             if rest.is_empty() {
@@ -202,6 +202,19 @@ fn assert_holds(file: &DataFile, appends: &[(FamilyId, SortedRows)]) {
     assert!(expected.next().is_none());
     let all: usize = appends.iter().map(|(_, rows)| rows.len()).sum();
     assert_eq!(file.rows(), all as u64);
+}
+
+/// Rows of a block with the series of each.
+fn sorted(rows: BlockRows) -> SortedRows {
+    SortedRows {
+        series: match rows.series {
+            BlockSeries::One(series) => vec![series; rows.times.len()].into(),
+            BlockSeries::Several(series) => series,
+        },
+        times: rows.times,
+        columns: rows.columns,
+        replaces: rows.replaces,
+    }
 }
 
 #[test]
@@ -289,7 +302,7 @@ fn columns_asked_for() {
         column(2, DataType::Float64),
         column(12, DataType::Int32),
     ];
-    let found = file.read(0, &wanted).expect("undamaged");
+    let found = file.read(0, &wanted, TimeRange::ALL).expect("undamaged");
     let expected: [ArrayRef; 5] = [
         Arc::new(Int64Array::from_iter_values(
             numbers.iter().map(|number| i64::from(*number)),
@@ -304,13 +317,13 @@ fn columns_asked_for() {
     for ((wanted, expected), (id, found)) in wanted.iter().zip(&expected).zip(&found.columns) {
         assert_eq!((wanted.id, expected), (*id, found));
     }
-    assert!(file.read(0, &[]).expect("undamaged").columns.is_empty());
+    assert!(file.read(0, &[], TimeRange::ALL).expect("undamaged").columns.is_empty());
     assert!(matches!(
-        file.read(0, &[column(2, DataType::Date32)]),
+        file.read(0, &[column(2, DataType::Date32)], TimeRange::ALL),
         Err(StorageError::Refused(_))
     ));
     assert!(matches!(
-        file.read(0, &[column(12, DataType::Int16)]),
+        file.read(0, &[column(12, DataType::Int16)], TimeRange::ALL),
         Err(StorageError::Refused(_))
     ));
 }
@@ -386,7 +399,7 @@ fn damage_stays_where_it_is() {
         id: ColumnId(2),
         data_type: DataType::Float64,
     };
-    assert!(file.read(1, &[doubles]).is_ok());
+    assert!(file.read(1, &[doubles], TimeRange::ALL).is_ok());
     match file.read_all(1) {
         Err(StorageError::Corrupt { offset, .. }) => assert!(second.offset < offset && offset <= last),
         other => panic!("{other:?}"),

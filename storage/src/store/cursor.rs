@@ -506,7 +506,7 @@ impl FileSource {
             Some(at) => self.kept[at].1.clone(),
             None => {
                 let rows = match &plan.wanted {
-                    Wanted::These(columns) => self.data.read(visit.block, columns)?,
+                    Wanted::These(columns) => self.data.read(visit.block, columns, plan.time)?,
                     Wanted::All => self.data.read_all(visit.block)?,
                 };
                 counters.blocks_taken += 1;

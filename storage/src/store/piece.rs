@@ -8,7 +8,7 @@ use arrow::buffer::{BooleanBuffer, ScalarBuffer};
 use super::chunk::{Sorted, runs_of};
 use super::columns::{self, Gather, Permutation, Slice};
 use super::rule::{Rule, Rules, fold};
-use crate::data_file::SortedRows;
+use crate::data_file::{BlockRows, BlockSeries, SortedRows};
 use crate::{ColumnId, Direction, Run, ScanBatch, ScanColumn, SeriesId, UpdateMode};
 
 /// The columns a scan brings along.
@@ -106,10 +106,11 @@ impl Piece {
 }
 
 impl Block {
-    pub fn new(rows: SortedRows, update: UpdateMode) -> Block {
-        let (series, starts) = match (rows.series.first(), rows.series.last()) {
-            (Some(first), Some(last)) if first == last => (vec![*first], vec![0, rows.series.len() as u32]),
-            _ => runs_of(&rows.series),
+    pub fn new(rows: BlockRows, update: UpdateMode) -> Block {
+        let (series, starts) = match rows.series {
+            BlockSeries::One(_) if rows.times.is_empty() => (Vec::new(), vec![0]),
+            BlockSeries::One(series) => (vec![series], vec![0, rows.times.len() as u32]),
+            BlockSeries::Several(series) => runs_of(&series),
         };
         Block {
             series: series.into(),

@@ -14,6 +14,9 @@ mod runs;
 mod scaled;
 mod shape;
 
+use std::ops::Range;
+
+use super::bits::FRAME;
 use super::cursor::{Cursor, Decoded};
 use shape::Shape;
 
@@ -25,7 +28,20 @@ struct IntegerCodec {
     name: &'static str,
     /// Fills the slice, which may be of any length but is never empty.
     decode: fn(&mut Cursor<'_>, &mut [i64], u8) -> Decoded<()>,
+    /// The values of some rows only, for codecs that find them without those before.
+    decode_part: Option<DecodePart>,
+    /// The values frame by frame, for codecs that need no more of them at once.
+    decode_frames: Option<DecodeFrames>,
 }
+
+/// Takes the next values, up to [`FRAME`] of them, and may change them on their way.
+type EachFrame<'a> = dyn FnMut(&mut [i64]) + 'a;
+
+/// Gives so many values, which are some: rows, where they go, depth.
+type DecodeFrames = fn(&mut Cursor<'_>, usize, &mut EachFrame<'_>, u8) -> Decoded<()>;
+
+/// Fills the slice with `part` of `rows` values: part, rows, slice, depth. The cursor is left anywhere.
+type DecodePart = fn(&mut Cursor<'_>, Range<usize>, usize, &mut [i64], u8) -> Decoded<()>;
 
 /// Every codec of integers; the place in this list is the byte on disk. A new one goes to the end.
 static INTEGER_CODECS: [IntegerCodec; 5] = [constant::CODEC, packed::CODEC, runs::CODEC, delta::CODEC, scaled::CODEC];
@@ -48,28 +64,79 @@ pub(crate) fn encode_quickly(values: &[i64], out: &mut Vec<u8>) {
     }
 }
 
-/// Fills `out` with as many values as it is long.
-pub(crate) fn decode(cursor: &mut Cursor<'_>, out: &mut [i64]) -> Decoded<()> {
-    decode_at(cursor, out, 0)
-}
-
 /// `count` values. The caller bounds `count` before: it is what will be allocated.
 pub(crate) fn decode_vec(cursor: &mut Cursor<'_>, count: usize) -> Decoded<Vec<i64>> {
-    let mut values = vec![0; count];
-    decode(cursor, &mut values)?;
+    let mut values = Vec::with_capacity(count);
+    decode_frames(cursor, count, &mut |frame| values.extend_from_slice(frame))?;
     Ok(values)
+}
+
+/// Gives `count` values to `each`, a frame at a time, so that they are still in the first cache when they become something else.
+pub(crate) fn decode_frames(cursor: &mut Cursor<'_>, count: usize, each: &mut EachFrame<'_>) -> Decoded<()> {
+    decode_frames_at(cursor, count, each, 0)
+}
+
+fn decode_frames_at(cursor: &mut Cursor<'_>, count: usize, each: &mut EachFrame<'_>, depth: u8) -> Decoded<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    let frames = next_codec(cursor, depth)?.decode_frames;
+    match frames {
+        Some(decode_frames) => {
+            cursor.byte()?;
+            decode_frames(cursor, count, each, depth)
+        }
+        None => {
+            let mut whole = vec![0; count];
+            decode_at(cursor, &mut whole, depth)?;
+            whole.chunks_mut(FRAME).for_each(each);
+            Ok(())
+        }
+    }
+}
+
+/// The codec of the sequence that begins here.
+fn next_codec(cursor: &Cursor<'_>, depth: u8) -> Decoded<&'static IntegerCodec> {
+    if depth >= DEPTH_MAX {
+        return Err("integer codecs nested at most four deep");
+    }
+    INTEGER_CODECS
+        .get(usize::from(cursor.clone().byte()?))
+        .ok_or("a known integer codec")
+}
+
+/// Values `part` of `rows`, the last that the cursor is asked for.
+pub(crate) fn decode_part(cursor: &mut Cursor<'_>, part: Range<usize>, rows: usize) -> Decoded<Vec<i64>> {
+    let mut values = vec![0; part.len()];
+    decode_part_at(cursor, part, rows, &mut values, 0)?;
+    Ok(values)
+}
+
+fn decode_part_at(cursor: &mut Cursor<'_>, part: Range<usize>, rows: usize, out: &mut [i64], depth: u8) -> Decoded<()> {
+    if out.is_empty() {
+        return Ok(());
+    }
+    let part_of = next_codec(cursor, depth)?.decode_part;
+    match part_of {
+        Some(decode_part) => {
+            cursor.byte()?;
+            decode_part(cursor, part, rows, out, depth)
+        }
+        None => {
+            let mut whole = vec![0; rows];
+            decode_at(cursor, &mut whole, depth)?;
+            out.copy_from_slice(&whole[part]);
+            Ok(())
+        }
+    }
 }
 
 fn decode_at(cursor: &mut Cursor<'_>, out: &mut [i64], depth: u8) -> Decoded<()> {
     if out.is_empty() {
         return Ok(());
     }
-    if depth >= DEPTH_MAX {
-        return Err("integer codecs nested at most four deep");
-    }
-    let codec = INTEGER_CODECS
-        .get(usize::from(cursor.byte()?))
-        .ok_or("a known integer codec")?;
+    let codec = next_codec(cursor, depth)?;
+    cursor.byte()?;
     (codec.decode)(cursor, out, depth)
 }
 

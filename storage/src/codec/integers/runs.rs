@@ -7,7 +7,12 @@
 use super::super::cursor::{Cursor, Decoded, put_varint};
 use super::{IntegerCodec, RUNS, decode_at, encode_at};
 
-pub(super) const CODEC: IntegerCodec = IntegerCodec { name: "runs", decode };
+pub(super) const CODEC: IntegerCodec = IntegerCodec {
+    name: "runs",
+    decode,
+    decode_part: None,
+    decode_frames: None,
+};
 
 pub(super) fn encode(values: &[i64], depth: u8, out: &mut Vec<u8>) {
     let mut run_values = Vec::new();

@@ -4,10 +4,17 @@
 //! step: varint | base: signed varint | (value - base) / step: sequence
 //! ```
 
-use super::super::cursor::{Cursor, Decoded, put_signed, put_varint};
-use super::{IntegerCodec, SCALED, decode_at, encode_at};
+use std::ops::Range;
 
-pub(super) const CODEC: IntegerCodec = IntegerCodec { name: "scaled", decode };
+use super::super::cursor::{Cursor, Decoded, put_signed, put_varint};
+use super::{EachFrame, IntegerCodec, SCALED, decode_at, decode_frames_at, decode_part_at, encode_at};
+
+pub(super) const CODEC: IntegerCodec = IntegerCodec {
+    name: "scaled",
+    decode,
+    decode_part: Some(decode_part),
+    decode_frames: Some(decode_frames),
+};
 
 /// Differences looked at before the whole sequence is: a step that holds for these by chance is rare.
 const SAMPLE: usize = 64;
@@ -60,4 +67,26 @@ fn decode(cursor: &mut Cursor<'_>, out: &mut [i64], depth: u8) -> Decoded<()> {
         *value = value.wrapping_mul(step).wrapping_add(base);
     }
     Ok(())
+}
+
+fn decode_part(cursor: &mut Cursor<'_>, part: Range<usize>, rows: usize, out: &mut [i64], depth: u8) -> Decoded<()> {
+    let step = cursor.varint()? as i64;
+    let base = cursor.signed()?;
+    decode_part_at(cursor, part, rows, out, depth + 1)?;
+    for value in out {
+        *value = value.wrapping_mul(step).wrapping_add(base);
+    }
+    Ok(())
+}
+
+fn decode_frames(cursor: &mut Cursor<'_>, rows: usize, each: &mut EachFrame<'_>, depth: u8) -> Decoded<()> {
+    let step = cursor.varint()? as i64;
+    let base = cursor.signed()?;
+    let mut scaled = |frame: &mut [i64]| {
+        for value in frame.iter_mut() {
+            *value = value.wrapping_mul(step).wrapping_add(base);
+        }
+        each(frame);
+    };
+    decode_frames_at(cursor, rows, &mut scaled, depth + 1)
 }
