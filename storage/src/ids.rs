@@ -62,6 +62,14 @@ impl TimeRange {
     pub fn intersect(&self, other: &TimeRange) -> Option<TimeRange> {
         TimeRange::new(self.start.max(other.start), self.end.min(other.end))
     }
+
+    /// The shortest span that has both.
+    pub fn hull(&self, other: &TimeRange) -> TimeRange {
+        TimeRange {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
+    }
 }
 
 /// The series a request is about.

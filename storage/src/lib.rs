@@ -24,8 +24,9 @@ mod vnode;
 pub mod wal;
 
 pub use change::{Change, Committed, Conflict, Durability, Rows, Transaction};
+pub use data_file::ColumnStatistics;
 pub use error::StorageError;
 pub use ids::{ColumnId, FamilyId, SeriesId, SeriesSet, TimeRange, VnodeId};
-pub use scan::{ColumnBound, Direction, Run, ScanBatch, ScanColumn, ScanRequest};
+pub use scan::{ColumnBound, Direction, Outline, Run, ScanBatch, ScanColumn, ScanPart, ScanRequest, WholeBlock};
 pub use storage::{Compression, Storage, StorageOptions, UpdateMode, VnodeOptions};
 pub use store::{FamilySize, Scan, ScanCounters, VnodeStatistics, VnodeView};

@@ -1,10 +1,13 @@
-//! What a reader asks for and gets: rows of some series in a span of time, sorted by (series, time).
+//! What a reader asks for and gets: rows of some series in a span of time, sorted by (series, time); or whole blocks, told by their statistics.
+
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::DataType;
 
-use crate::{ColumnId, FamilyId, SeriesId, SeriesSet, TimeRange};
+use crate::data_file::{ColumnStatistics, DataFile};
+use crate::{ColumnId, FamilyId, SeriesId, SeriesSet, StorageError, TimeRange};
 
 #[derive(Clone, Debug)]
 pub struct ScanRequest {
@@ -65,4 +68,52 @@ impl ScanBatch {
     pub fn rows(&self) -> usize {
         self.times.len()
     }
+}
+
+/// The next of a scan that does not need every row.
+pub enum ScanPart {
+    Rows(ScanBatch),
+    /// In the order of their rows.
+    Blocks(Vec<WholeBlock>),
+}
+
+/// A block all of whose rows a scan gives as they are: they lie in its span, and no other source has a version of one, nor a delete hides one.
+pub struct WholeBlock {
+    /// `None`: several series.
+    pub series: Option<SeriesId>,
+    pub rows: u32,
+    /// Times of its earliest and its latest row.
+    pub first_time: i64,
+    pub last_time: i64,
+    data: Arc<DataFile>,
+    block: usize,
+}
+
+impl WholeBlock {
+    pub(crate) fn new(data: &Arc<DataFile>, block: usize) -> WholeBlock {
+        let meta = &data.blocks()[block];
+        WholeBlock {
+            series: (meta.first_series == meta.last_series).then_some(meta.first_series),
+            rows: meta.rows,
+            first_time: meta.min_time,
+            last_time: meta.max_time,
+            data: data.clone(),
+            block,
+        }
+    }
+
+    /// `None` when the column is null in every row.
+    pub fn statistics(&self, column: ColumnId) -> Result<Option<ColumnStatistics>, StorageError> {
+        self.data.statistics(self.block, column)
+    }
+}
+
+/// Decides whether a whole block will do without its rows.
+pub type Accept<'a> = dyn FnMut(&WholeBlock) -> Result<bool, StorageError> + 'a;
+
+/// Where rows of a family lie in time, as blocks tell it: rows that deletes hide, or that several sources have, are counted all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline {
+    pub time: TimeRange,
+    pub rows: u64,
 }

@@ -39,7 +39,7 @@ pub(crate) struct Key {
 }
 
 impl Plan {
-    fn key(&self, series: u32, time: i64) -> Key {
+    pub fn key(&self, series: u32, time: i64) -> Key {
         Key {
             series,
             turned_time: match self.direction {
@@ -330,6 +330,40 @@ impl Cursor {
             Source::File(file) if !self.exact => Some((&file.data, file.visits.front()?.block)),
             _ => None,
         }
+    }
+
+    /// The awaited block, if all rows of it are in the plan's series and span and no delete hides one.
+    pub fn awaited_whole(&self, plan: &Plan) -> Option<(&Arc<DataFile>, usize)> {
+        let (data, block) = self.awaited()?;
+        let Source::File(file) = &self.source else {
+            return None;
+        };
+        let (visit, meta) = (file.visits.front()?, &data.blocks()[block]);
+        let time = TimeRange::new(meta.min_time, meta.max_time)?;
+        let (first, last) = (meta.first_series.0, meta.last_series.0);
+        let in_span = plan.time.start() <= time.start() && time.end() <= plan.time.end();
+        let whole = plan.direction == Direction::Ascending && in_span && (visit.first, visit.last) == (first, last);
+        if !whole || !self.has_all(plan, first, last) {
+            return None;
+        }
+        let hides = |deletes: &Arc<Deletes>| {
+            let mut after = deletes.after(self.order).iter();
+            after.any(|delete| delete.touches(first, last, &time))
+        };
+        let hidden = self.has_deletes && plan.deletes.iter().any(hides);
+        (!hidden).then_some((data, block))
+    }
+
+    /// Whether every series from `first` to `last` is in the plan's set.
+    fn has_all(&self, plan: &Plan, first: u32, last: u32) -> bool {
+        let SeriesSet::List(list) = &plan.series else {
+            return true;
+        };
+        let at = gallop(list, self.list_at, |one| one.0 < first);
+        let ends_at = at.checked_add((last - first) as usize);
+        let is = |at: Option<usize>, series: u32| at.and_then(|at| list.get(at)).is_some_and(|one| one.0 == series);
+        // The list ascends: as many places as numbers are all of them.
+        is(Some(at), first) && is(ends_at, last)
     }
 
     /// Goes past the awaited block without reading it.

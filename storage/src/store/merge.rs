@@ -14,6 +14,7 @@ use super::deletes::any_in;
 use super::disk::LiveFile;
 use super::piece::{Parts, Version};
 use crate::data_file::DataFile;
+use crate::scan::{Accept, WholeBlock};
 use crate::{ColumnBound, ScanCounters, SeriesSet, StorageError, TimeRange};
 
 /// Where a source's keys lie, to find out whether a block has its keys for itself.
@@ -38,6 +39,21 @@ pub(crate) struct Merge {
     versions: Vec<usize>,
     remaining: Vec<usize>,
 }
+
+/// What a merge gives: rows, or whole blocks.
+pub(crate) enum Given {
+    Rows(Parts),
+    Blocks(Vec<WholeBlock>),
+}
+
+/// Where whole blocks go, and who takes them.
+struct Whole<'a, 'b> {
+    blocks: &'a mut Vec<WholeBlock>,
+    accept: &'a mut Accept<'b>,
+}
+
+/// Blocks given together: enough that what a batch costs further up is nothing for each.
+const BLOCKS_MAX: usize = 1024;
 
 /// A part of so many rows is worth a batch of its own: it then passes as a slice, and what a batch costs further up is still little per row.
 const PART_ROWS_LARGE: usize = 1024;
@@ -94,20 +110,69 @@ impl Merge {
     pub fn next(&mut self, rows_max: usize) -> Result<Option<Parts>, StorageError> {
         self.batches += 1;
         let mut parts = Parts::new(self.plan.direction);
-        if let Err(error) = self.fill(&mut parts, rows_max.max(1)) {
+        if let Err(error) = self.fill(&mut parts, rows_max.max(1), None) {
             self.heap.clear();
             return Err(error);
         }
         Ok((parts.rows() > 0).then_some(parts))
     }
 
-    fn fill(&mut self, parts: &mut Parts, rows_max: usize) -> Result<(), StorageError> {
+    /// As `next`, with whole blocks instead of their rows where `accept` says so.
+    pub fn next_part(&mut self, rows_max: usize, accept: &mut Accept<'_>) -> Result<Option<Given>, StorageError> {
+        self.batches += 1;
+        let mut parts = Parts::new(self.plan.direction);
+        let mut blocks = Vec::new();
+        let whole = Whole {
+            blocks: &mut blocks,
+            accept,
+        };
+        if let Err(error) = self.fill(&mut parts, rows_max.max(1), Some(whole)) {
+            self.heap.clear();
+            return Err(error);
+        }
+        Ok(match (parts.rows(), blocks.is_empty()) {
+            (0, true) => None,
+            (0, false) => Some(Given::Blocks(blocks)),
+            _ => Some(Given::Rows(parts)),
+        })
+    }
+
+    /// Adds rows to `parts`, or else whole blocks to those of `whole`.
+    fn fill(
+        &mut self,
+        parts: &mut Parts,
+        rows_max: usize,
+        mut whole: Option<Whole<'_, '_>>,
+    ) -> Result<(), StorageError> {
         if self.limit_per_series == 0 {
             return Ok(());
         }
         while parts.rows() < rows_max
             && let Some(Reverse((key, at))) = self.heap.pop()
         {
+            if let Some(whole) = &mut whole {
+                // Rows and blocks take turns: what was found first is given first.
+                let taken = match self.whole_block(at) {
+                    Some(block) if (whole.accept)(&block)? => Some(block),
+                    _ => None,
+                };
+                match taken {
+                    Some(block) if parts.rows() == 0 => {
+                        whole.blocks.push(block);
+                        self.cursors[at].skip_awaited(&self.plan, &mut self.counters);
+                        self.push(at);
+                        if whole.blocks.len() >= BLOCKS_MAX {
+                            break;
+                        }
+                        continue;
+                    }
+                    None if whole.blocks.is_empty() => {}
+                    _ => {
+                        self.push(at);
+                        break;
+                    }
+                }
+            }
             if self.given.0 == key.series && self.given.1 >= self.limit_per_series {
                 self.cursors[at].skip_series(&self.plan, key.series, &mut self.counters);
             } else if !self.cursors[at].is_exact() {
@@ -131,6 +196,23 @@ impl Merge {
         if let Some(key) = self.cursors[at].key() {
             self.heap.push(Reverse((key, at)));
         }
+    }
+
+    /// The block that the cursor waits for, if the scan gives all of its rows and nothing between or instead of them. The cursor is not in
+    /// the heap.
+    fn whole_block(&self, at: usize) -> Option<WholeBlock> {
+        if !self.plan.bounds.is_empty() || self.limit_per_series != usize::MAX {
+            return None;
+        }
+        let (data, block) = self.cursors[at].awaited_whole(&self.plan)?;
+        let meta = &data.blocks()[block];
+        let last = match meta.first_series == meta.last_series {
+            true => self.plan.key(meta.last_series.0, meta.max_time),
+            // Of several series only the last one's times are known to be before the key of another source.
+            false => self.plan.key(meta.last_series.0, i64::MAX),
+        };
+        let alone = self.heap.peek().is_none_or(|Reverse((next, _))| last < *next);
+        alone.then(|| WholeBlock::new(data, block))
     }
 
     /// Gives one cursor's rows that come before `next`. False when they had better begin a batch.

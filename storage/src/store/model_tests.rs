@@ -14,8 +14,8 @@ use super::{Pace, VnodeStore, VnodeView};
 use crate::io::simulated::Failure;
 use crate::io::{Io, SimulatedIo};
 use crate::{
-    Change, ColumnBound, ColumnId, Compression, Conflict, Direction, FamilyId, Rows, ScanBatch, ScanColumn,
-    ScanRequest, SeriesId, SeriesSet, TimeRange, UpdateMode, VnodeId, VnodeOptions,
+    Change, ColumnBound, ColumnId, Compression, Conflict, Direction, FamilyId, Rows, ScanBatch, ScanColumn, ScanPart,
+    ScanRequest, SeriesId, SeriesSet, TimeRange, UpdateMode, VnodeId, VnodeOptions, WholeBlock,
 };
 
 const FAMILIES: u32 = 2;
@@ -430,6 +430,45 @@ impl Run {
         assert!(found.iter().all(|row| rest.any(|one| one == row)), "{request:?}");
     }
 
+    /// Whole blocks and rows together are the rows there are, and blocks know them. Outlines hold all of them.
+    fn check_parts(&mut self, view: &VnodeView, model: &Model) {
+        let mut request = self.request();
+        request.columns = columns();
+        request.direction = Direction::Ascending;
+        request.limit_per_series = None;
+        let expected = model.scan(&request);
+        let outline = view.outline(request.family, request.time).unwrap();
+        for row in model.scan(&ScanRequest {
+            series: SeriesSet::All,
+            ..request.clone()
+        }) {
+            assert!(outline.is_some_and(|outline| outline.time.contains(row.1)));
+        }
+        let mut rest = expected.as_slice();
+        let mut scan = view.scan(&request).unwrap();
+        let odds = self.random.random_range(0..3);
+        let random = &mut self.random;
+        while let Some(part) = scan.next_part(&mut |_| Ok(random.random_range(0..2) < odds)) {
+            match part.unwrap() {
+                ScanPart::Rows(batch) => {
+                    let found = from_batch(&batch, &request.columns);
+                    let (now, after) = rest.split_at(found.len());
+                    assert_eq!(found, now, "{request:?}");
+                    rest = after;
+                }
+                ScanPart::Blocks(blocks) => {
+                    assert!(!blocks.is_empty());
+                    for block in blocks {
+                        let (now, after) = rest.split_at(block.rows as usize);
+                        check_block(&block, now);
+                        rest = after;
+                    }
+                }
+            }
+        }
+        assert!(rest.is_empty(), "{request:?}");
+    }
+
     fn check_newest(&mut self, view: &VnodeView, model: &Model) {
         let request = ScanRequest {
             time: TimeRange::ALL,
@@ -471,10 +510,11 @@ impl Run {
     }
 
     fn check(&mut self, view: &VnodeView, model: &Model) {
-        match self.random.random_range(0..6) {
+        match self.random.random_range(0..8) {
             0 => self.check_newest(view, model),
             1 => self.check_bounds(view, model),
             2 => self.check_existing(view, model),
+            3 => self.check_parts(view, model),
             _ => self.check_scan(view, model),
         }
     }
@@ -508,6 +548,29 @@ impl Run {
         let model = self.model.clone();
         for _ in 0..3 {
             self.check(&view, &model);
+        }
+    }
+}
+
+/// What a block says of itself is true of its rows.
+fn check_block(block: &WholeBlock, rows: &[Row]) {
+    let one = rows.iter().all(|row| row.0 == rows[0].0);
+    assert_eq!(block.series, one.then(|| SeriesId(rows[0].0)));
+    assert_eq!(Some(block.first_time), rows.iter().map(|row| row.1).min());
+    assert_eq!(Some(block.last_time), rows.iter().map(|row| row.1).max());
+    for column in 0..COLUMNS {
+        let values: Vec<i64> = rows.iter().filter_map(|row| row.2[column]).collect();
+        let Some(known) = block.statistics(ColumnId(column as u16)).unwrap() else {
+            assert!(values.is_empty());
+            continue;
+        };
+        assert_eq!(known.nulls as usize, rows.len() - values.len());
+        if column < 2 {
+            assert_eq!(known.min, values.iter().min().map(|value| *value as f64));
+            assert_eq!(known.max, values.iter().max().map(|value| *value as f64));
+            assert_eq!(known.sum.unwrap_or_default(), values.iter().sum::<i64>() as f64);
+            assert_eq!(known.first, rows[0].2[column].map(|value| value as f64));
+            assert_eq!(known.last, rows[rows.len() - 1].2[column].map(|value| value as f64));
         }
     }
 }

@@ -9,9 +9,10 @@ use super::cursor::Plan;
 use super::deletes::Deletes;
 use super::disk::{Disk, LiveFile, group_of};
 use super::memtable::{Memtable, steps};
-use super::merge::{Merge, has_block};
+use super::merge::{Given, Merge, has_block};
 use super::newest;
 use super::piece::Wanted;
+use crate::scan::{Accept, Outline, ScanPart};
 use crate::{
     Change, ColumnBound, Direction, FamilyId, Rows, ScanBatch, ScanColumn, ScanRequest, SeriesId, SeriesSet,
     StorageError, TimeRange, UpdateMode,
@@ -157,6 +158,42 @@ impl VnodeView {
             .count()
     }
 
+    /// Where rows of the family lie within `time`; `None` where there are none.
+    pub fn outline(&self, family: FamilyId, time: TimeRange) -> Result<Option<Outline>, StorageError> {
+        let Some(time) = self.disk.unexpired(&time) else {
+            return Ok(None);
+        };
+        let mut outline: Option<Outline> = None;
+        let mut add = |span: TimeRange, rows: u64| {
+            let Some(span) = span.intersect(&time) else {
+                return;
+            };
+            outline = Some(match outline {
+                None => Outline { time: span, rows },
+                Some(old) => Outline {
+                    time: old.time.hull(&span),
+                    rows: old.rows.saturating_add(rows),
+                },
+            });
+        };
+        for file in self.groups(&time).flat_map(|(_, files)| files) {
+            if file.entry.time().intersect(&time).is_none() {
+                continue;
+            }
+            let data = file.data()?;
+            let own = data.find(family, SeriesId(0), SeriesId(u32::MAX));
+            for block in data.blocks().get(own).unwrap_or_default() {
+                if let Some(span) = TimeRange::new(block.min_time, block.max_time) {
+                    add(span, u64::from(block.rows));
+                }
+            }
+        }
+        for chunk in self.chunks(family) {
+            add(chunk.time(), chunk.rows() as u64);
+        }
+        Ok(outline)
+    }
+
     fn groups(&self, time: &TimeRange) -> impl Iterator<Item = (&i64, &Vec<Arc<LiveFile>>)> {
         let first = group_of(time.start(), self.group_span);
         let last = group_of(time.end(), self.group_span);
@@ -243,6 +280,19 @@ impl Scan {
     /// What was taken and skipped so far; for EXPLAIN ANALYZE.
     pub fn counters(&self) -> ScanCounters {
         self.merge.0.as_ref().map(Merge::counters).unwrap_or_default()
+    }
+}
+
+impl Scan {
+    /// As the iterator, but where blocks stand alone and `accept` says so, they themselves instead of their rows. For scans that ascend,
+    /// without limit or bounds; others give rows only.
+    pub fn next_part(&mut self, accept: &mut Accept<'_>) -> Option<Result<ScanPart, StorageError>> {
+        let merge = self.merge.0.as_mut()?;
+        let found = merge.next_part(self.batch_rows, accept).transpose()?;
+        Some(found.map(|found| match found {
+            Given::Rows(parts) => ScanPart::Rows(parts.into_batch(&self.columns)),
+            Given::Blocks(blocks) => ScanPart::Blocks(blocks),
+        }))
     }
 }
 
