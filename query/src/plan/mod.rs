@@ -26,6 +26,7 @@ mod collected;
 mod comparisons;
 mod constant;
 pub mod context;
+mod end_first;
 pub mod errors;
 mod explain;
 pub mod filter;

@@ -27,7 +27,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Phy
 use futures::stream;
 use taospg_catalog::{Children, Precision};
 use taospg_storage::{
-    ColumnBound, ColumnId, Direction, FamilyId, ScanBatch, ScanColumn, ScanCounters, ScanRequest, StorageError,
+    ColumnBound, ColumnId, Direction, FamilyId, Run, ScanBatch, ScanColumn, ScanCounters, ScanRequest, StorageError,
     TimeRange,
 };
 
@@ -142,6 +142,11 @@ impl ScanParts {
             bounds: Vec::new(),
             ..self.clone()
         }
+    }
+
+    /// The same series over a part of their time.
+    pub fn within(&self, time: Option<TimeRange>) -> ScanParts {
+        ScanParts { time, ..self.clone() }
     }
 
     /// What KEEP leaves: expired rows are hidden at once, not when their files go.
@@ -371,6 +376,16 @@ impl SeriesScan {
             partitions: vec![Vec::new(); self.partitions.len()],
             properties: self.properties.clone(),
             metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    /// The scan over a part of its time.
+    pub fn within(&self, time: Option<TimeRange>) -> SeriesScan {
+        SeriesScan {
+            parts: Arc::new(self.parts.within(time)),
+            partitions: self.partitions.clone(),
+            properties: self.properties.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -609,7 +624,7 @@ fn within(batch: ScanBatch, time: TimeRange) -> Result<ScanBatch, StorageError> 
     Ok(ScanBatch {
         runs: keep
             .iter()
-            .map(|row| taospg_storage::Run {
+            .map(|row| Run {
                 series: series[*row as usize],
                 rows: 1,
             })
@@ -647,12 +662,12 @@ pub fn time_array(times: &arrow::buffer::ScalarBuffer<i64>, data_type: &DataType
 }
 
 /// The slot of each run, found by walking the sorted list along with the runs.
-pub fn slots_of(series: &VnodeSeries, batch: &ScanBatch) -> Vec<u32> {
+pub fn slots_of(series: &VnodeSeries, runs: &[Run]) -> Vec<u32> {
     let slot = |id: u32| match series.series.binary_search_by_key(&id, |(series, _)| *series) {
         Ok(index) => series.series[index].1,
         Err(_) => 0,
     };
-    batch.runs.iter().map(|run| slot(run.series.0)).collect()
+    runs.iter().map(|run| slot(run.series.0)).collect()
 }
 
 /// Output columns of a batch from storage.
@@ -660,7 +675,7 @@ pub fn assemble(parts: &ScanParts, series: &VnodeSeries, metrics: &[usize], batc
     let rows = batch.rows();
     let per_series = parts.sources.iter().any(|source| source.is_of_series());
     let slots = if per_series {
-        slots_of(series, &batch)
+        slots_of(series, &batch.runs)
     } else {
         Vec::new()
     };

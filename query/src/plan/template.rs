@@ -30,6 +30,7 @@ use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceCh
 
 use super::aggregate::SeriesAggregate;
 use super::context::QueryContext;
+use super::end_first::EndFirst;
 use super::scan::SeriesScan;
 use super::table::SeriesTable;
 use crate::functions::numeric::NORMAL;
@@ -168,6 +169,14 @@ fn rebuilt(
     node.clone().replace_children(copies, options)?.reset_state().map(Some)
 }
 
+/// A copy that is executed by itself, with its leaf replaced; `None` when an operator is not known to start anew in a copy.
+pub fn with_leaf(
+    node: &Arc<dyn ExecutionPlan>,
+    leaf: &mut impl FnMut(&Arc<dyn ExecutionPlan>) -> DfResult<Option<Arc<dyn ExecutionPlan>>>,
+) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
+    rebuilt(node, leaf)
+}
+
 /// Operators whose `reset_state` leaves nothing of an earlier execution.
 fn starts_anew(node: &Arc<dyn ExecutionPlan>) -> bool {
     node.is::<AggregateExec>()
@@ -179,4 +188,5 @@ fn starts_anew(node: &Arc<dyn ExecutionPlan>) -> bool {
         || node.is::<GlobalLimitExec>()
         || node.is::<LocalLimitExec>()
         || node.is::<CooperativeExec>()
+        || node.is::<EndFirst>()
 }

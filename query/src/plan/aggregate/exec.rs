@@ -23,9 +23,12 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use futures::Stream;
-use taospg_storage::{Run, ScanBatch};
+use taospg_storage::{Run, ScanBatch, ScanPart, SeriesId, TimeRange, WholeBlock};
 
+use super::buckets::Buckets;
 use super::fold::{self, Fold, Kind};
+use super::monotone::Ascending;
+use super::whole::{BlockFacts, BlockTaker};
 use crate::plan::context::QueryContext;
 use crate::plan::errors;
 use crate::plan::planner::BATCH_ROWS;
@@ -58,6 +61,8 @@ pub struct Shape {
     pub filter: Option<Arc<dyn PhysicalExpr>>,
     pub grouping: Vec<Grouping>,
     pub arguments: Vec<Argument>,
+    /// Whether times of equal keys lie together.
+    pub ascends: bool,
     /// Groups, then states, as DataFusion's partial aggregation has them.
     pub schema: SchemaRef,
 }
@@ -99,6 +104,27 @@ impl SeriesAggregate {
             let partitions = scan.partitions();
             self.over(scan, partitions)
         }))
+    }
+
+    pub fn parts(&self) -> &Arc<ScanParts> {
+        &self.shape.scan
+    }
+
+    /// The group expression of that number, over the time column, if it is one.
+    pub fn time_group(&self, index: usize) -> Option<&Arc<dyn PhysicalExpr>> {
+        match self.shape.grouping.get(index)? {
+            Grouping::OfTime(expr) => Some(expr),
+            Grouping::OfSeries(_) => None,
+        }
+    }
+
+    /// The operator over a part of its scan's time.
+    pub fn within(&self, time: Option<TimeRange>) -> SeriesAggregate {
+        let scan = self.shape.scan.within(time);
+        SeriesAggregate {
+            metrics: self.metrics.clone(),
+            ..self.over(scan, self.partitions.clone())
+        }
     }
 
     fn over(&self, scan: ScanParts, partitions: Vec<Vec<usize>>) -> SeriesAggregate {
@@ -209,6 +235,10 @@ struct Groups {
     complete: usize,
     /// Whether a series has groups of its own.
     by_series: bool,
+    /// Decides about whole blocks, where some may be taken.
+    taker: Option<BlockTaker>,
+    /// Where the only group expression of time ascends.
+    buckets: Option<Buckets>,
     time_schema: SchemaRef,
     ended: bool,
     baseline: BaselineMetrics,
@@ -230,7 +260,13 @@ impl Groups {
             folds.push(fold.ok_or_else(|| DataFusionError::Internal("an aggregate lost its type".into()))?);
         }
         let time = shape.scan.table.time_field();
+        let by_series = shape
+            .grouping
+            .iter()
+            .any(|grouping| matches!(grouping, Grouping::OfSeries(_)));
         Ok(Groups {
+            taker: BlockTaker::new(&shape, by_series),
+            buckets: buckets(&shape),
             columns,
             waiting: vnodes.into_iter(),
             current: None,
@@ -238,10 +274,7 @@ impl Groups {
             keys: vec![Vec::new(); shape.grouping.len()],
             open: None,
             complete: 0,
-            by_series: shape
-                .grouping
-                .iter()
-                .any(|grouping| matches!(grouping, Grouping::OfSeries(_))),
+            by_series,
             time_schema: Arc::new(Schema::new(vec![time])),
             ended: false,
             baseline: BaselineMetrics::new(set, partition),
@@ -257,7 +290,8 @@ impl Groups {
         let _running = timer.timer();
         if !self.ended {
             match self.next_batch()? {
-                Some((vnode, batch)) => self.consume(vnode, batch)?,
+                Some((vnode, ScanPart::Rows(batch))) => self.consume(vnode, batch)?,
+                Some((vnode, ScanPart::Blocks(blocks))) => self.consume_blocks(vnode, &blocks)?,
                 None => {
                     self.close();
                     self.ended = true;
@@ -270,7 +304,7 @@ impl Groups {
         Ok(if self.ended { Step::End } else { Step::More })
     }
 
-    fn next_batch(&mut self) -> DfResult<Option<(usize, ScanBatch)>> {
+    fn next_batch(&mut self) -> DfResult<Option<(usize, ScanPart)>> {
         loop {
             let (vnode, source) = match &mut self.current {
                 Some(current) => current,
@@ -287,13 +321,18 @@ impl Groups {
                 }
             };
             let vnode = *vnode;
-            let batch = match source {
-                Batches::Scan(scan) => scan.next().transpose().map_err(errors::wrap)?,
-                Batches::Newest(batch) => batch.take(),
+            let (folds, taker) = (&self.folds, &mut self.taker);
+            let part = match (source, taker) {
+                (Batches::Scan(scan), Some(taker)) => scan
+                    .next_part(&mut |block| taker.takes(block, folds))
+                    .transpose()
+                    .map_err(errors::wrap)?,
+                (Batches::Scan(scan), None) => scan.next().transpose().map_err(errors::wrap)?.map(ScanPart::Rows),
+                (Batches::Newest(batch), _) => batch.take().map(ScanPart::Rows),
             };
-            match batch {
-                Some(batch) if batch.rows() == 0 => {}
-                Some(batch) => return Ok(Some((vnode, batch))),
+            match part {
+                Some(ScanPart::Rows(batch)) if batch.rows() == 0 => {}
+                Some(part) => return Ok(Some((vnode, part))),
                 None => {
                     if let Some((_, Batches::Scan(scan))) = self.current.take() {
                         scan::report(&self.set, self.partition, &scan.counters());
@@ -317,28 +356,8 @@ impl Groups {
             Some(predicate) => filtered(&shape.scan, vnode, &self.columns, batch, predicate)?,
             None => batch,
         };
-        let rows = batch.rows();
-        if rows == 0 {
+        if batch.rows() == 0 {
             return Ok(());
-        }
-        // Keys: one value for each run, or one for each row.
-        let mut key_values: Vec<ArrayRef> = Vec::with_capacity(shape.grouping.len());
-        let mut time_keys: Vec<TimeKey> = Vec::new();
-        let run_columns = self.by_series.then(|| self.run_columns(vnode, &batch)).transpose()?;
-        for grouping in &shape.grouping {
-            match (grouping, &run_columns) {
-                (Grouping::OfSeries(expr), Some(runs)) => {
-                    key_values.push(expr.evaluate(runs)?.into_array(runs.num_rows())?);
-                }
-                (Grouping::OfTime(expr), _) => {
-                    let times = scan::time_array(&batch.times, self.time_schema.field(0).data_type())?;
-                    let input = RecordBatch::try_new(self.time_schema.clone(), vec![times])?;
-                    let values = expr.evaluate(&input)?.into_array(rows)?;
-                    time_keys.push(TimeKey::new(&values)?);
-                    key_values.push(values);
-                }
-                (Grouping::OfSeries(_), None) => {}
-            }
         }
         for (fold, argument) in self.folds.iter_mut().zip(&shape.arguments) {
             let column = match argument.source {
@@ -353,19 +372,26 @@ impl Groups {
             };
             fold.begin_batch(column.as_ref(), &batch.times)?;
         }
+        match self.buckets.take() {
+            Some(mut buckets) => {
+                let consumed = self.consume_buckets(vnode, &batch, &mut buckets);
+                self.buckets = Some(buckets);
+                consumed
+            }
+            None => self.consume_rows(vnode, &batch),
+        }
+    }
+
+    /// Adds a batch whose group expressions are evaluated for every row.
+    fn consume_rows(&mut self, vnode: usize, batch: &ScanBatch) -> DfResult<()> {
+        let Keys { values, times } = self.keys_of(vnode, &batch.runs, &batch.times)?;
         let (mut begun_runs, mut begun_rows) = (Vec::new(), Vec::new());
         let mut from = 0;
         for (index, run) in batch.runs.iter().enumerate() {
             let end = from + run.rows;
             while from < end {
-                let to = stretch(&time_keys, from, end);
-                let same = self.open.as_ref().is_some_and(|(series, keys)| {
-                    (!self.by_series || *series == run.series.0)
-                        && keys.iter().zip(&time_keys).all(|(key, values)| *key == values.at(from))
-                });
-                if !same {
-                    self.close();
-                    self.open = Some((run.series.0, time_keys.iter().map(|values| values.at(from)).collect()));
+                let to = stretch(&times, from, end);
+                if self.turn(run.series, times.iter().map(|values| values.at(from))) {
                     begun_runs.push(index as u32);
                     begun_rows.push(from as u32);
                 }
@@ -375,15 +401,114 @@ impl Groups {
                 from = to;
             }
         }
-        let (runs, rows) = (UInt32Array::from(begun_runs), UInt32Array::from(begun_rows));
-        let mut values = key_values.into_iter();
-        for (pieces, grouping) in self.keys.iter_mut().zip(&shape.grouping) {
+        self.note_keys(values, &UInt32Array::from(begun_runs), &UInt32Array::from(begun_rows))
+    }
+
+    /// Adds a batch whose buckets are known, or become so.
+    fn consume_buckets(&mut self, vnode: usize, batch: &ScanBatch, buckets: &mut Buckets) -> DfResult<()> {
+        let (mut begun_runs, mut begun_times) = (Vec::new(), Vec::new());
+        let mut from = 0;
+        for run in &batch.runs {
+            let end = from + run.rows;
+            while from < end {
+                let (rows, key) = buckets.stretch(&batch.times[from..end])?;
+                if self.turn(run.series, std::iter::once(key)) {
+                    begun_runs.push(*run);
+                    begun_times.push(batch.times[from]);
+                }
+                for fold in &mut self.folds {
+                    fold.add(from, from + rows)?;
+                }
+                from += rows;
+            }
+        }
+        if begun_runs.is_empty() {
+            return Ok(());
+        }
+        let Keys { values, .. } = self.keys_of(vnode, &begun_runs, &begun_times.into())?;
+        for (pieces, values) in self.keys.iter_mut().zip(values) {
+            pieces.push(values);
+        }
+        Ok(())
+    }
+
+    /// Keys: one value for each run, or one for each time.
+    fn keys_of(&self, vnode: usize, runs: &[Run], times: &ScalarBuffer<i64>) -> DfResult<Keys> {
+        let mut keys = Keys {
+            values: Vec::with_capacity(self.shape.grouping.len()),
+            times: Vec::new(),
+        };
+        let run_columns = self.by_series.then(|| self.run_columns(vnode, runs)).transpose()?;
+        for grouping in &self.shape.grouping {
+            match (grouping, &run_columns) {
+                (Grouping::OfSeries(expr), Some(runs)) => {
+                    keys.values.push(expr.evaluate(runs)?.into_array(runs.num_rows())?);
+                }
+                (Grouping::OfTime(expr), _) => {
+                    let column = scan::time_array(times, self.time_schema.field(0).data_type())?;
+                    let input = RecordBatch::try_new(self.time_schema.clone(), vec![column])?;
+                    let values = expr.evaluate(&input)?.into_array(times.len())?;
+                    keys.times.push(TimeKey::new(&values)?);
+                    keys.values.push(values);
+                }
+                (Grouping::OfSeries(_), None) => {}
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Adds whole blocks by their statistics.
+    fn consume_blocks(&mut self, vnode: usize, blocks: &[WholeBlock]) -> DfResult<()> {
+        // Blocks of several series are taken only where no key asks which.
+        let runs: Vec<Run> = blocks
+            .iter()
+            .map(|block| Run {
+                series: block.series.unwrap_or(SeriesId(0)),
+                rows: 1,
+            })
+            .collect();
+        let times: ScalarBuffer<i64> = blocks.iter().map(|block| block.first_time).collect();
+        let Keys { values, times } = self.keys_of(vnode, &runs, &times)?;
+        let mut begun = Vec::new();
+        for (at, (block, run)) in blocks.iter().zip(&runs).enumerate() {
+            if self.turn(run.series, times.iter().map(|values| values.at(at))) {
+                begun.push(at as u32);
+            }
+            let Some(taker) = &self.taker else {
+                continue;
+            };
+            for (fold, column) in self.folds.iter_mut().zip(&taker.columns) {
+                let facts = BlockFacts::of(block, *column).map_err(errors::wrap)?;
+                fold.add_block(&facts)?;
+            }
+        }
+        let begun = UInt32Array::from(begun);
+        self.note_keys(values, &begun, &begun)
+    }
+
+    /// Begins the group of these keys, if it is not the open one. Whether it did.
+    fn turn(&mut self, series: SeriesId, keys: impl Iterator<Item = Option<i64>> + Clone) -> bool {
+        let same = self
+            .open
+            .as_ref()
+            .is_some_and(|(open, old)| (!self.by_series || *open == series.0) && keys.clone().eq(old.iter().copied()));
+        if !same {
+            self.close();
+            self.open = Some((series.0, keys.collect()));
+        }
+        !same
+    }
+
+    /// Keeps the keys of groups that begun at these places.
+    fn note_keys(&mut self, values: Vec<ArrayRef>, runs: &UInt32Array, rows: &UInt32Array) -> DfResult<()> {
+        let mut values = values.into_iter();
+        for (pieces, grouping) in self.keys.iter_mut().zip(&self.shape.grouping) {
             let Some(values) = values.next() else {
                 continue;
             };
             let places = match grouping {
-                Grouping::OfSeries(_) => &runs,
-                Grouping::OfTime(_) => &rows,
+                Grouping::OfSeries(_) => runs,
+                Grouping::OfTime(_) => rows,
             };
             if !places.is_empty() {
                 pieces.push(take(&values, places, None)?);
@@ -393,10 +518,10 @@ impl Groups {
     }
 
     /// The scan's columns with one row for each run: names and tags, the rest NULL.
-    fn run_columns(&self, vnode: usize, batch: &ScanBatch) -> DfResult<RecordBatch> {
+    fn run_columns(&self, vnode: usize, runs: &[Run]) -> DfResult<RecordBatch> {
         let parts = &self.shape.scan;
         let series = &parts.vnodes[vnode];
-        let slots = scan::slots_of(series, batch);
+        let slots = scan::slots_of(series, runs);
         let mut fields = Vec::with_capacity(parts.sources.len());
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(parts.sources.len());
         for (source, field) in parts.sources.iter().zip(parts.schema.fields()) {
@@ -444,6 +569,25 @@ impl Groups {
         self.baseline.record_output(rows);
         Ok(batch)
     }
+}
+
+/// The buckets of groups, if one expression of time makes them, and ascends.
+fn buckets(shape: &Shape) -> Option<Buckets> {
+    let mut times = shape.grouping.iter().filter_map(|grouping| match grouping {
+        Grouping::OfTime(expr) => Some(expr),
+        Grouping::OfSeries(_) => None,
+    });
+    let expr = times.next().filter(|_| shape.ascends)?;
+    times
+        .next()
+        .is_none()
+        .then(|| Buckets::new(Ascending::new(expr.clone(), &shape.scan)))
+}
+
+/// Keys of a batch: as arrays, and those of time comparable.
+struct Keys {
+    values: Vec<ArrayRef>,
+    times: Vec<TimeKey>,
 }
 
 /// What taking a batch of rows led to.
@@ -523,7 +667,7 @@ fn stretch(keys: &[TimeKey], from: usize, end: usize) -> usize {
 }
 
 /// Values as numbers that are equal where the values are.
-fn comparable(values: &ArrayRef) -> DfResult<ScalarBuffer<i64>> {
+pub fn comparable(values: &ArrayRef) -> DfResult<ScalarBuffer<i64>> {
     Ok(match values.data_type() {
         DataType::Float64 => {
             let values = values.as_primitive::<Float64Type>();

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Float64Array, Int64Array, PrimitiveArray,
-    PrimitiveBuilder, UInt64Array,
+    Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, Decimal128Array, Float64Array, Int64Array,
+    PrimitiveArray, PrimitiveBuilder, UInt64Array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
 use datafusion::common::{Result as DfResult, exec_err};
 
+use super::whole::{BlockFacts, ColumnFacts, Exact};
 use crate::functions::first_last::{Rule, of_column_type};
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
@@ -39,10 +40,47 @@ pub trait Fold: Send {
     fn begin_batch(&mut self, column: Option<&ArrayRef>, times: &ScalarBuffer<i64>) -> DfResult<()>;
     /// Rows `from..to` of the batch belong to the open group.
     fn add(&mut self, from: usize, to: usize) -> DfResult<()>;
+    /// Whether what is known of a block says what its rows would add.
+    fn takes_block(&self, block: &BlockFacts) -> bool;
+    /// The rows of a block that it takes belong to the open group.
+    fn add_block(&mut self, block: &BlockFacts) -> DfResult<()>;
     /// The open group is complete.
     fn finish(&mut self);
     /// States of the complete groups.
     fn take(&mut self) -> DfResult<Vec<ArrayRef>>;
+}
+
+impl BlockFacts {
+    /// Values that are not NULL.
+    fn values(&self) -> u32 {
+        match &self.column {
+            ColumnFacts::Rows | ColumnFacts::Time => self.rows,
+            ColumnFacts::Nulls => 0,
+            ColumnFacts::Metric(statistics) => self.rows - statistics.nulls.min(self.rows),
+        }
+    }
+
+    /// Their sum; zero of none.
+    fn sum(&self) -> Option<f64> {
+        match &self.column {
+            ColumnFacts::Metric(statistics) if self.values() > 0 => {
+                statistics.sum.filter(|sum| statistics.nans == 0 && sum.is_finite())
+            }
+            ColumnFacts::Metric(_) | ColumnFacts::Nulls => Some(0.0),
+            ColumnFacts::Rows | ColumnFacts::Time => None,
+        }
+    }
+
+    fn extreme<N: Exact>(&self, max: bool) -> Option<N> {
+        match &self.column {
+            ColumnFacts::Time => N::of_time(if max { self.last_time } else { self.first_time }),
+            ColumnFacts::Metric(statistics) if statistics.nans == 0 => {
+                let best = if max { statistics.max } else { statistics.min };
+                best.and_then(N::of_double)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The fold of an aggregate whose argument has this type; `None` if there is none.
@@ -122,6 +160,15 @@ impl Fold for CountRows {
         Ok(())
     }
 
+    fn takes_block(&self, _: &BlockFacts) -> bool {
+        true
+    }
+
+    fn add_block(&mut self, block: &BlockFacts) -> DfResult<()> {
+        self.open += i64::from(block.rows);
+        Ok(())
+    }
+
     fn finish(&mut self) {
         self.done.push(std::mem::take(&mut self.open));
     }
@@ -151,6 +198,15 @@ impl Fold for Count {
             .as_ref()
             .map_or(0, |nulls| nulls.slice(from, to - from).null_count());
         self.rows.open += (to - from - nulls) as i64;
+        Ok(())
+    }
+
+    fn takes_block(&self, _: &BlockFacts) -> bool {
+        true
+    }
+
+    fn add_block(&mut self, block: &BlockFacts) -> DfResult<()> {
+        self.rows.open += i64::from(block.values());
         Ok(())
     }
 
@@ -240,6 +296,16 @@ where
         Ok(())
     }
 
+    fn takes_block(&self, block: &BlockFacts) -> bool {
+        block.sum().is_some()
+    }
+
+    fn add_block(&mut self, block: &BlockFacts) -> DfResult<()> {
+        self.sum += block.sum().unwrap_or_default();
+        self.count += u64::from(block.values());
+        Ok(())
+    }
+
     fn finish(&mut self) {
         self.sums.push(std::mem::take(&mut self.sum));
         self.counts.push(std::mem::take(&mut self.count));
@@ -302,6 +368,17 @@ where
         Ok(())
     }
 
+    fn takes_block(&self, block: &BlockFacts) -> bool {
+        block.sum().is_some()
+    }
+
+    fn add_block(&mut self, block: &BlockFacts) -> DfResult<()> {
+        // Sums of integers are given where they are exact.
+        self.sum += block.sum().unwrap_or_default() as i128;
+        self.any |= block.values() > 0;
+        Ok(())
+    }
+
     fn finish(&mut self) {
         let sum = std::mem::take(&mut self.sum);
         self.done.push(std::mem::take(&mut self.any).then_some(sum));
@@ -349,9 +426,23 @@ impl<T: ArrowPrimitiveType> Extreme<T> {
     }
 }
 
+/// The better of two, of equal ones the older.
+fn better<N: ArrowNativeTypeOp>(max: bool, old: Option<N>, new: N) -> N {
+    match old {
+        Some(old) if max == old.is_gt(new) || old.is_eq(new) => old,
+        _ => new,
+    }
+}
+
+impl<T: ArrowPrimitiveType<Native: ArrowNativeTypeOp>> Extreme<T> {
+    fn offer(&mut self, best: T::Native) {
+        self.open = Some(better(self.max, self.open, best));
+    }
+}
+
 impl<T: ArrowPrimitiveType> Fold for Extreme<T>
 where
-    T::Native: arrow::array::ArrowNativeTypeOp,
+    T::Native: arrow::array::ArrowNativeTypeOp + Exact,
 {
     fn begin_batch(&mut self, column: Option<&ArrayRef>, _: &ScalarBuffer<i64>) -> DfResult<()> {
         self.values = primitive(column)?;
@@ -359,7 +450,6 @@ where
     }
 
     fn add(&mut self, from: usize, to: usize) -> DfResult<()> {
-        use arrow::array::ArrowNativeTypeOp;
         let Some(array) = &self.values else {
             return Ok(());
         };
@@ -378,11 +468,19 @@ where
                     .iter()
                     .fold(*first, |best, value| if value.is_lt(best) { *value } else { best }),
             };
-            *open = Some(match *open {
-                Some(old) if max == old.is_gt(best) || old.is_eq(best) => old,
-                _ => best,
-            });
+            *open = Some(better(max, *open, best));
         });
+        Ok(())
+    }
+
+    fn takes_block(&self, block: &BlockFacts) -> bool {
+        block.values() == 0 || block.extreme::<T::Native>(self.max).is_some()
+    }
+
+    fn add_block(&mut self, block: &BlockFacts) -> DfResult<()> {
+        if let Some(best) = block.extreme::<T::Native>(self.max) {
+            self.offer(best);
+        }
         Ok(())
     }
 
@@ -422,7 +520,39 @@ impl<T: ArrowPrimitiveType> FirstLast<T> {
     }
 }
 
-impl<T: ArrowPrimitiveType> Fold for FirstLast<T> {
+impl<T: ArrowPrimitiveType<Native: Exact>> FirstLast<T> {
+    fn offer(&mut self, time: i64, value: Option<T::Native>) {
+        let better = self
+            .open
+            .is_none_or(|(old, _)| if self.rule.latest { time > old } else { time < old });
+        if better {
+            self.open = Some((time, value));
+        }
+    }
+
+    /// What a block offers: nothing, or a time and a value. `None` when only its rows say.
+    fn of_block(&self, block: &BlockFacts) -> Option<Option<(i64, Option<T::Native>)>> {
+        let latest = self.rule.latest;
+        let time = if latest { block.last_time } else { block.first_time };
+        match &block.column {
+            ColumnFacts::Nulls if self.rule.known => Some(None),
+            ColumnFacts::Nulls => Some(Some((time, None))),
+            ColumnFacts::Time => T::Native::of_time(time).map(|value| Some((time, Some(value)))),
+            ColumnFacts::Metric(statistics) if block.in_order => {
+                let value = if latest { statistics.last } else { statistics.first }?;
+                // Zero may have lost its sign.
+                let value = T::Native::of_double(value).filter(|_| value != 0.0)?;
+                Some(Some((time, Some(value))))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<T: ArrowPrimitiveType> Fold for FirstLast<T>
+where
+    T::Native: Exact,
+{
     fn begin_batch(&mut self, column: Option<&ArrayRef>, times: &ScalarBuffer<i64>) -> DfResult<()> {
         self.values = primitive(column)?;
         self.times = times.clone();
@@ -440,13 +570,20 @@ impl<T: ArrowPrimitiveType> Fold for FirstLast<T> {
             false => (from..to).find(counts),
         };
         if let Some(row) = row {
+            let value = array.is_valid(row).then(|| array.value(row));
             let time = self.times[row];
-            let better = self
-                .open
-                .is_none_or(|(old, _)| if self.rule.latest { time > old } else { time < old });
-            if better {
-                self.open = Some((time, array.is_valid(row).then(|| array.value(row))));
-            }
+            self.offer(time, value);
+        }
+        Ok(())
+    }
+
+    fn takes_block(&self, block: &BlockFacts) -> bool {
+        self.of_block(block).is_some()
+    }
+
+    fn add_block(&mut self, block: &BlockFacts) -> DfResult<()> {
+        if let Some(Some((time, value))) = self.of_block(block) {
+            self.offer(time, value);
         }
         Ok(())
     }

@@ -9,8 +9,11 @@
 //! Rows of a scan come as runs of one series in order of time. A group is then a stretch of a run, and nothing is hashed row by row: the final
 //! aggregation, which stays DataFusion's, sees one row for each bucket and series. What the rule does not know stays with DataFusion.
 
+mod buckets;
 mod exec;
 mod fold;
+mod monotone;
+mod whole;
 
 use std::sync::Arc;
 
@@ -34,6 +37,7 @@ use crate::functions::first_last::FirstLast;
 pub use exec::SeriesAggregate;
 use exec::{Argument, Grouping, Shape};
 use fold::Kind;
+pub use monotone::{Ascending, ascends, clock_ascends};
 
 /// The physical rule; comes first, while partial aggregates stand directly over their scans.
 #[derive(Debug)]
@@ -48,10 +52,11 @@ impl PhysicalOptimizerRule for AggregateSeries {
         true
     }
 
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> DfResult<Arc<dyn ExecutionPlan>> {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let clock = clock_ascends(config);
         let rewritten = plan.transform_up(|node| {
             let replaced = match node.downcast_ref::<AggregateExec>() {
-                Some(aggregate) if *aggregate.mode() == AggregateMode::Partial => shape(aggregate)?,
+                Some(aggregate) if *aggregate.mode() == AggregateMode::Partial => shape(aggregate, clock)?,
                 _ => None,
             };
             Ok(match replaced {
@@ -158,7 +163,7 @@ fn columns_of(expr: &Arc<dyn PhysicalExpr>) -> Vec<usize> {
 }
 
 /// What the operator has to do, if it can do all of it.
-fn shape(aggregate: &AggregateExec) -> DfResult<Option<Shape>> {
+fn shape(aggregate: &AggregateExec, clock: bool) -> DfResult<Option<Shape>> {
     let groups = aggregate.group_expr();
     let simple = (groups.is_true_no_grouping() || groups.is_single()) && aggregate.limit_options().is_none();
     if !simple || aggregate.filter_expr().iter().any(Option::is_some) {
@@ -181,7 +186,12 @@ fn shape(aggregate: &AggregateExec) -> DfResult<Option<Shape>> {
             None => return Ok(None),
         }
     }
+    let in_order = |grouping: &Grouping| match grouping {
+        Grouping::OfTime(expr) => ascends(expr, clock),
+        Grouping::OfSeries(_) => true,
+    };
     Ok(Some(Shape {
+        ascends: grouping.iter().all(in_order),
         scan: input.scan,
         filter: input.filter,
         grouping,
