@@ -18,7 +18,7 @@ pub mod first_last;
 mod interval;
 pub mod json;
 mod math;
-mod now;
+pub mod now;
 pub mod number_cast;
 mod number_pattern;
 pub mod numeric;

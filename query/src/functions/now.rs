@@ -33,6 +33,11 @@ impl Now {
             signature: Signature::nullary(Volatility::Stable),
         }
     }
+
+    /// Whether it is an instant, whatever the session's zone.
+    pub fn is_instant(&self) -> bool {
+        self.kind == Kind::Instant
+    }
 }
 
 impl ScalarUDFImpl for Now {

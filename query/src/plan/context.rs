@@ -5,14 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{ParamValues, Result as DfResult, ScalarValue};
+use datafusion::common::{ParamValues, Result as DfResult, ScalarValue, internal_err};
 use datafusion::logical_expr::Expr;
 use parking_lot::Mutex;
 use taospg_catalog::{Catalog, Database};
 use taospg_storage::{Change, StorageError, VnodeId, VnodeView};
 
+use super::brought;
 use crate::Session;
 use crate::engine::Engine;
+use crate::pg_type::utc;
 use crate::pg_type::write::TextStyle;
 use crate::temporary::Picture;
 
@@ -91,6 +93,9 @@ impl QueryContext {
         };
         let valued = expr.clone().transform(|node| {
             Ok(match node {
+                Expr::Placeholder(placeholder) if placeholder.id == brought::NOW => {
+                    Transformed::yes(Expr::Literal(self.now(), None))
+                }
                 Expr::Placeholder(placeholder) => {
                     let value = values.get_placeholders_with_values(&placeholder.id)?;
                     Transformed::yes(Expr::Literal(value.value, value.metadata))
@@ -99,6 +104,19 @@ impl QueryContext {
             })
         })?;
         Ok(valued.data)
+    }
+
+    /// What stands for a parameter, or for `now()`, in this execution.
+    pub fn value(&self, id: &str) -> DfResult<ScalarValue> {
+        match &self.values {
+            _ if id == brought::NOW => Ok(self.now()),
+            Some(values) => Ok(values.get_placeholders_with_values(id)?.value),
+            None => internal_err!("a plan with parameters has no values"),
+        }
+    }
+
+    fn now(&self) -> ScalarValue {
+        ScalarValue::TimestampMicrosecond(Some(self.now_ns.div_euclid(1_000)), Some(utc()))
     }
 
     pub fn catalog(&self) -> &Catalog {

@@ -21,6 +21,7 @@ use taospg_catalog::{ChildRef, Database, Table};
 use crate::{Parameter, QueryError, ResultField, RowSet, Session};
 
 mod aggregate;
+mod brought;
 mod change;
 mod collected;
 mod comparisons;

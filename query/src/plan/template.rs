@@ -5,8 +5,8 @@
 //!                                                     template --bind--> physical plan     each execution
 //! ```
 //!
-//! Planning costs ten times what a narrow query needs to find its rows. A plan can be kept when nothing in it but the filters of its scans
-//! depends on one execution, and when every operator in it is known to start anew in a copy. Whatever else is planned each time.
+//! Planning costs ten times what a narrow query needs to find its rows. A plan can be kept when nothing in it but conditions on rows
+//! depends on one execution (`brought.rs`), and when every operator in it is known to start anew in a copy. Whatever else is planned each time.
 //! The scans choose their series and span again at each binding; one that comes out cut or sorted otherwise than the plan around it was made
 //! for has the plan made anew.
 
@@ -29,6 +29,7 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
 use super::aggregate::SeriesAggregate;
+use super::brought;
 use super::context::QueryContext;
 use super::end_first::EndFirst;
 use super::scan::SeriesScan;
@@ -61,7 +62,9 @@ fn is_steady(expr: &Expr) -> bool {
     match expr {
         // What a parameter of this type is compared with becomes a column's own type while planning: `numeric.rs`.
         Expr::ScalarFunction(function) if function.func.name() == NORMAL => false,
-        Expr::ScalarFunction(function) => function.func.signature().volatility == Volatility::Immutable,
+        Expr::ScalarFunction(function) => {
+            function.func.signature().volatility == Volatility::Immutable || brought::is_now(function)
+        }
         Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => false,
         Expr::ScalarVariable(..) | Expr::OuterReferenceColumn(..) => false,
         _ => true,
@@ -75,18 +78,20 @@ fn go_on(wanted: bool) -> TreeNodeRecursion {
     }
 }
 
-/// The physical plan of a plan whose parameters stand in it, if they stand in filters of scans only and if it can be kept. `state` has their
+/// The physical plan of a plan whose parameters stand in it, if they stand in conditions on rows only and if it can be kept. `state` has their
 /// values in its [`QueryContext`].
 pub async fn plan(plan: &LogicalPlan, state: &SessionState) -> DfResult<Option<Template>> {
-    let optimized = state.optimizer().optimize(plan.clone(), state, |_, _| {})?;
-    if !has_parameters_in_scans_only(&optimized) {
+    let opened = brought::opened(plan.clone())?;
+    let optimized = state.optimizer().optimize(opened, state, |_, _| {})?;
+    let optimized = brought::with_filters_open(optimized)?;
+    if !has_parameters_in_conditions_only(&optimized) {
         return Ok(None);
     }
     let physical = state.query_planner().create_physical_plan(&optimized, state).await?;
     Template::of(&physical)
 }
 
-fn has_parameters_in_scans_only(plan: &LogicalPlan) -> bool {
+fn has_parameters_in_conditions_only(plan: &LogicalPlan) -> bool {
     let mut found = false;
     let visited = plan.apply(|node| {
         if matches!(node, LogicalPlan::TableScan(_)) {
@@ -94,7 +99,11 @@ fn has_parameters_in_scans_only(plan: &LogicalPlan) -> bool {
         }
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
-                found |= matches!(expr, Expr::Placeholder(_));
+                found |= match expr {
+                    Expr::Placeholder(_) => true,
+                    Expr::ScalarFunction(function) => brought::is_now(function),
+                    _ => false,
+                };
                 Ok(go_on(!found))
             })
         })
@@ -110,12 +119,14 @@ impl Template {
 
     /// The plan for one execution; `None` when the scans came out otherwise than it was made for.
     pub fn bind(&self, context: &Arc<QueryContext>, state: &SessionState) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
-        rebuilt(&self.0, &mut |leaf| bound(leaf, context, state))
+        rebuilt(&self.0, &mut |leaf| bound(leaf, context, state), &|node| {
+            brought::filled_node(node, context)
+        })
     }
 }
 
 fn emptied(plan: &Arc<dyn ExecutionPlan>) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
-    rebuilt(plan, &mut |leaf| {
+    with_leaf(plan, &mut |leaf| {
         Ok(if let Some(scan) = leaf.downcast_ref::<SeriesScan>() {
             Some(Arc::new(scan.emptied()) as Arc<dyn ExecutionPlan>)
         } else if let Some(aggregate) = leaf.downcast_ref::<SeriesAggregate>() {
@@ -145,10 +156,11 @@ fn bound(
     }
 }
 
-/// A copy with each leaf replaced; `None` when a leaf has no replacement, or an operator is not known here.
+/// A copy with each leaf replaced, and each other node changed; `None` when a leaf has no replacement, or an operator is not known here.
 fn rebuilt(
     node: &Arc<dyn ExecutionPlan>,
     leaf: &mut impl FnMut(&Arc<dyn ExecutionPlan>) -> DfResult<Option<Arc<dyn ExecutionPlan>>>,
+    change: &impl Fn(Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>>,
 ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
     let children = node.children();
     if children.is_empty() {
@@ -159,14 +171,15 @@ fn rebuilt(
     }
     let mut copies = Vec::with_capacity(children.len());
     for child in children {
-        match rebuilt(child, leaf)? {
+        match rebuilt(child, leaf, change)? {
             Some(copy) => copies.push(copy),
             None => return Ok(None),
         }
     }
     // The new children have the properties of the old ones: nothing is derived again.
     let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
-    node.clone().replace_children(copies, options)?.reset_state().map(Some)
+    let copy = node.clone().replace_children(copies, options)?.reset_state()?;
+    change(copy).map(Some)
 }
 
 /// A copy that is executed by itself, with its leaf replaced; `None` when an operator is not known to start anew in a copy.
@@ -174,7 +187,7 @@ pub fn with_leaf(
     node: &Arc<dyn ExecutionPlan>,
     leaf: &mut impl FnMut(&Arc<dyn ExecutionPlan>) -> DfResult<Option<Arc<dyn ExecutionPlan>>>,
 ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
-    rebuilt(node, leaf)
+    rebuilt(node, leaf, &Ok)
 }
 
 /// Operators whose `reset_state` leaves nothing of an earlier execution.

@@ -100,7 +100,7 @@ impl Reusable {
             fields: self.prepared.fields.clone(),
             inner: Arc::new(PreparedStatement {
                 statement: statement.with_command(shared.statement.command.clone()),
-                declared_types: Vec::new(),
+                declared_types: shared.declared_types.clone(),
                 plan: shared.plan.clone(),
                 literals: Some(self.parameters(shape)),
             }),
@@ -603,13 +603,14 @@ impl Session {
             }
             Seen::Never | Seen::Refused => return None,
         };
-        let Ok(plan) = self.plan(&query, &[]).await else {
+        let types: Vec<u32> = literals.iter().map(|index| shape.parameter_type(*index)).collect();
+        let Ok(plan) = self.plan(&query, &types).await else {
             self.shapes.forget(shape);
             return None;
         };
         let kept = matches!(&plan.body, PlanBody::Query(query) if query.can_be_kept());
         let reusable = kept.then(|| Reusable {
-            prepared: Prepared::new(&query, &[], plan),
+            prepared: Prepared::new(&query, &types, plan),
             literals,
         });
         self.shapes.settle(shape, reusable.clone());

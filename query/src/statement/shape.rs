@@ -1,12 +1,13 @@
-//! The shape of a query: its text with the quoted literals taken out. Queries of one shape differ in what they compare with only, and one
+//! The shape of a query: its text with the quoted literals and the whole numbers taken out. Queries of one shape differ in what they compare with only, and one
 //! plan, with parameters in the literals' place, serves them all.
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator, Value, VisitMut, VisitorMut};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
 use super::lexer::{TokenKind, token_at};
+use crate::pg_type::oid;
 
 /// Longer texts are rarely sent again, and cost more to compare.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -14,7 +15,7 @@ const TEXT_BYTES_MAX: usize = 8 * 1024;
 /// What is the same in all queries of a shape, and what this one has in it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Shape {
-    /// Words and signs between single spaces, a quote in the place of each literal.
+    /// Words and signs between single spaces, a quote or a zero in the place of each literal.
     pub key: String,
     pub literals: Vec<Literal>,
 }
@@ -22,8 +23,27 @@ pub(crate) struct Shape {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Literal {
     pub text: String,
+    pub kind: LiteralKind,
     /// Byte of the statement where it begins.
     start: usize,
+}
+
+impl Shape {
+    /// The type of the parameter in a literal's place; 0: that of what it is compared with.
+    pub fn parameter_type(&self, literal: usize) -> u32 {
+        match self.literals.get(literal).map(|literal| literal.kind) {
+            Some(LiteralKind::Integer) => oid::INT8,
+            _ => 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LiteralKind {
+    /// In quotes: of the type that stands beside it.
+    Text,
+    /// A whole number that a bigint holds.
+    Integer,
 }
 
 /// The shape of a string that holds one query, and nothing that is a parameter already.
@@ -54,6 +74,15 @@ pub(crate) fn shape(sql: &str) -> Option<Shape> {
                 shape.key.push_str("' ");
                 shape.literals.push(Literal {
                     text: token.value.into_owned(),
+                    kind: LiteralKind::Text,
+                    start: token.start - first.start,
+                });
+            }
+            TokenKind::Number if is_integer(&token.value) => {
+                shape.key.push_str("0 ");
+                shape.literals.push(Literal {
+                    text: token.value.into_owned(),
+                    kind: LiteralKind::Integer,
                     start: token.start - first.start,
                 });
             }
@@ -63,6 +92,11 @@ pub(crate) fn shape(sql: &str) -> Option<Shape> {
             }
         }
     }
+}
+
+/// Digits alone: other numbers have types that depend on how they are written.
+fn is_integer(number: &str) -> bool {
+    number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse::<i64>().is_ok()
 }
 
 /// A query with parameters in the place of literals.
@@ -148,14 +182,24 @@ impl Replace<'_> {
     }
 
     fn literal(&mut self, expr: &mut Expr) {
+        if let Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } = expr
+        {
+            return self.literal(expr);
+        }
         let Expr::Value(value) = expr else {
             return;
         };
-        let Value::SingleQuotedString(text) = &value.value else {
-            return;
+        let (text, kind) = match &value.value {
+            Value::SingleQuotedString(text) => (text, LiteralKind::Text),
+            Value::Number(digits, false) => (digits, LiteralKind::Integer),
+            _ => return,
         };
         let place = self.places.iter().position(|place| *place == value.span.start);
-        if let Some(index) = place.filter(|index| self.shape.literals[*index].text == *text) {
+        let literals = &self.shape.literals;
+        if let Some(index) = place.filter(|index| literals[*index].text == *text && literals[*index].kind == kind) {
             self.literals.push(index);
             let name = format!("${}", self.literals.len());
             *expr = Expr::Value(Value::Placeholder(name).with_span(Span::empty()));
@@ -189,7 +233,10 @@ mod tests {
         );
         let number = shape("SELECT * FROM cpu WHERE hostname = 'a' LIMIT 5").unwrap();
         let another = shape("SELECT * FROM cpu WHERE hostname = 'a' LIMIT 6").unwrap();
-        assert_ne!(number.key, another.key);
+        assert_eq!(number.key, another.key);
+        assert_ne!(number.literals, another.literals);
+        let fraction = shape("SELECT * FROM cpu WHERE hostname = 'a' LIMIT 6.0").unwrap();
+        assert_ne!(number.key, fraction.key);
     }
 
     #[test]
@@ -216,6 +263,14 @@ mod tests {
             "SELECT 'x' AS label, date_trunc('hour', ts) FROM cpu WHERE é = $1 AND (ts BETWEEN $2 AND $3 OR name IN ($4, $5)) GROUP BY 2"
         );
         assert_eq!(literals, [2, 3, 4, 5, 6]);
+        let (query, literals) =
+            parametrised("SELECT 1 FROM cpu WHERE usage > 90 AND host = 'a' AND load BETWEEN -5 AND 1.5 LIMIT 3")
+                .unwrap();
+        assert_eq!(
+            query,
+            "SELECT 1 FROM cpu WHERE usage > $1 AND host = $2 AND load BETWEEN -$3 AND 1.5 LIMIT 3"
+        );
+        assert_eq!(literals, [1, 2, 3]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use crate::aggregates::{close, random_rows};
 use crate::server::{Server, server};
 
-/// `{from}`, `{to}`, `{place}`, `{other}`, `{name}`: a literal. `{c}`: a column's name, which makes the query one of a shape of its own.
+/// `{from}`, `{to}`, `{place}`, `{other}`, `{name}`, `{n}`: a literal. `{c}`: a column's name, which makes the query one of a shape of its own.
 const QUESTIONS: &[&str] = &[
     "SELECT ts, current AS {c} FROM meters WHERE location = {place} AND ts >= {from} AND ts < {to} ORDER BY tbname, ts",
     "SELECT time_bucket('1 hour', ts) AS hour, max(voltage) AS {c} FROM meters WHERE tbname = {name} AND ts >= {from} GROUP BY hour ORDER BY hour",
@@ -19,6 +19,14 @@ const QUESTIONS: &[&str] = &[
     "SELECT a.n AS {c} FROM (SELECT count(*) AS n FROM meters WHERE location = {place}) AS a WHERE a.n > 1",
     "SELECT count(*) AS {c} FROM meters AS one JOIN meters AS two USING (ts) WHERE one.location = {place} AND two.tbname = {name}",
     "SELECT 7 AS {c}",
+    "SELECT ts, voltage AS {c} FROM meters WHERE voltage > {n} AND phase <= {n} AND ts < {to} ORDER BY ts, tbname LIMIT 7",
+    "SELECT tbname, max(current) AS {c} FROM meters WHERE group_id = {n} OR big > {n}000000 GROUP BY tbname ORDER BY tbname",
+    "SELECT count(*) AS {c} FROM meters WHERE voltage BETWEEN {n} AND {n} + 3 AND current > {n}.5 AND ts > now() - interval '10 years'",
+    "SELECT location, min(ts) AS {c} FROM meters WHERE ts < now() AND ts >= {from} AND group_id IN ({n}, 3) GROUP BY 1 ORDER BY 1",
+    "SELECT now() > {from} AS {c}, count(*) FROM meters WHERE ts > CURRENT_TIMESTAMP - interval '3650 days'",
+    "SELECT time_bucket('5 minutes', ts) AS b, max(voltage) AS {c} FROM meters WHERE ts < {to} GROUP BY b ORDER BY b DESC LIMIT 5",
+    "SELECT ts, tbname, voltage AS {c} FROM meters WHERE ts >= {from} AND voltage > 10 ORDER BY ts, tbname LIMIT 4 OFFSET 2",
+    "SELECT location, max(ts) AS {c}, count(voltage), last(voltage, ts) FROM meters WHERE ts < {to} GROUP BY location ORDER BY location",
 ];
 
 fn filled(question: &str, column: &str, random: &mut StdRng) -> String {
@@ -42,6 +50,7 @@ fn filled(question: &str, column: &str, random: &mut StdRng) -> String {
         .replace("{to}", &to)
         .replace("{place}", one)
         .replace("{other}", other)
+        .replace("{n}", &random.random_range(-3..12).to_string())
         .replace("{name}", &format!("'d{}'", random.random_range(0..33)))
         .replace("{c}", column)
 }
@@ -91,7 +100,21 @@ async fn kept_plans_answer_as_plans_of_their_own() {
         }
         compare(&mut server, &mut random, &mut number).await;
     }
-    // Parameters of the wire go the same way.
+    // Parameters of the wire go the same way, those of conditions on measured values as well.
+    let sql = "SELECT count(*), max(voltage) FROM meters WHERE voltage > $1 AND tbname = $2";
+    for device in 0..10 {
+        let (least, name) = (format!("{}", device - 5), format!("d{device}"));
+        let kept = server
+            .ask(sql, &[Some(&least), Some(&name)])
+            .await
+            .expect("it is answered")
+            .rows;
+        let alone = format!(
+            "SELECT count(*) AS of_{name}, max(voltage) FROM meters WHERE voltage > {least} AND tbname = '{name}'"
+        );
+        let own = server.rows(&alone).await;
+        assert_eq!(kept, own);
+    }
     let sql = "SELECT count(*) FROM meters WHERE tbname = $1 AND ts >= $2";
     for device in 0..10 {
         let name = format!("d{device}");

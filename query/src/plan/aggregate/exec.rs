@@ -29,6 +29,7 @@ use super::buckets::Buckets;
 use super::fold::{self, Fold, Kind};
 use super::monotone::Ascending;
 use super::whole::{BlockFacts, BlockTaker};
+use crate::plan::brought;
 use crate::plan::context::QueryContext;
 use crate::plan::errors;
 use crate::plan::planner::BATCH_ROWS;
@@ -100,9 +101,20 @@ impl SeriesAggregate {
     /// The operator in another execution; `None` when the plan around it does not fit it.
     pub fn bound(&self, context: &Arc<QueryContext>, state: &dyn Session) -> DfResult<Option<SeriesAggregate>> {
         let scan = self.shape.scan.chosen_again(context.clone(), state)?;
-        Ok(scan.resembles(&self.shape.scan, self.partitions.len()).then(|| {
-            let partitions = scan.partitions();
-            self.over(scan, partitions)
+        if !scan.resembles(&self.shape.scan, self.partitions.len()) {
+            return Ok(None);
+        }
+        let filter = self.shape.filter.as_ref();
+        let filter = filter.map(|filter| brought::filled(filter, context)).transpose()?;
+        let filter = filter.map(|filled| filled.data);
+        let partitions = scan.partitions();
+        let bound = self.over(scan, partitions);
+        Ok(Some(SeriesAggregate {
+            shape: Arc::new(Shape {
+                filter,
+                ..bound.shape.as_ref().clone()
+            }),
+            ..bound
         }))
     }
 
