@@ -287,12 +287,20 @@ fn by_series(chunks: &[&Arc<Chunk>], row_bits: u32, time: TimeRange) -> (Vec<u32
 mod tests {
     use arrow::array::Int32Array;
     use arrow::datatypes::Int32Type;
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
 
     use super::*;
     use crate::store::deletes::Order;
-    use crate::{Conflict, FamilyId, Rows};
+    use crate::store::flush::all_rows;
+    use crate::store::merge::Merge;
+    use crate::{Conflict, FamilyId, Rows, ScanCounters};
 
     fn chunk(index: u64, rows: &[(u32, i64, Option<i32>)]) -> Arc<Chunk> {
+        chunk_of(index, rows, UpdateMode::MergeColumns)
+    }
+
+    fn chunk_of(index: u64, rows: &[(u32, i64, Option<i32>)], update: UpdateMode) -> Arc<Chunk> {
         let rows = Rows {
             family: FamilyId(1),
             series: rows.iter().map(|row| row.0).collect::<Vec<_>>().into(),
@@ -303,17 +311,25 @@ mod tests {
             )],
             conflict: Conflict::ByVnode,
         };
-        Arc::new(Chunk::new(rows, Order { index, step: 0 }, UpdateMode::MergeColumns).unwrap())
+        Arc::new(Chunk::new(rows, Order { index, step: 0 }, update).unwrap())
+    }
+
+    fn listed(rows: &SortedRows) -> Vec<(u32, i64, Option<i32>)> {
+        let values = rows.columns[0].1.as_primitive::<Int32Type>();
+        let keys = rows.series.iter().zip(rows.times.iter()).zip(values);
+        keys.map(|((series, time), value)| (*series, *time, value)).collect()
     }
 
     fn ordered(chunks: &[Arc<Chunk>], time: TimeRange) -> Option<Vec<(u32, i64, Option<i32>)>> {
+        ordered_of(chunks, time, UpdateMode::MergeColumns)
+    }
+
+    fn ordered_of(chunks: &[Arc<Chunk>], time: TimeRange, update: UpdateMode) -> Option<Vec<(u32, i64, Option<i32>)>> {
         let chunks: Vec<&Arc<Chunk>> = chunks.iter().collect();
-        let mut ordered = Ordered::new(&chunks, time, &[], UpdateMode::MergeColumns)?;
+        let mut ordered = Ordered::new(&chunks, time, &[], update)?;
         let mut all = Vec::new();
         while let Some(rows) = ordered.next() {
-            let values = rows.columns[0].1.as_primitive::<Int32Type>();
-            let keys = rows.series.iter().zip(rows.times.iter()).zip(values);
-            all.extend(keys.map(|((series, time), value)| (*series, *time, value)));
+            all.extend(listed(&rows));
         }
         Some(all)
     }
@@ -349,6 +365,51 @@ mod tests {
         );
         let lacking = [chunk(1, &[(1, 1, Some(1))]), chunk(2, &[(1, 1, None)])];
         assert_eq!(ordered(&lacking, TimeRange::ALL), None);
+    }
+
+    /// What a merge gives of the same chunks.
+    fn merged(chunks: &[Arc<Chunk>], time: TimeRange, update: UpdateMode) -> Vec<(u32, i64, Option<i32>)> {
+        let plan = all_rows(FamilyId(1), time, Vec::new(), update);
+        let chunks: Vec<&Arc<Chunk>> = chunks.iter().collect();
+        let mut merge = Merge::new(plan, None, &[], &chunks, ScanCounters::default()).unwrap();
+        let mut all = Vec::new();
+        while let Some(parts) = merge.next(1000).unwrap() {
+            all.extend(listed(&parts.into_sorted_rows(Some(update))));
+        }
+        all
+    }
+
+    #[test]
+    fn a_merge_gives_the_same() {
+        let mut random = StdRng::seed_from_u64(7);
+        let mut done_here = 0;
+        for round in 0..600 {
+            let update = [UpdateMode::KeepFirst, UpdateMode::ReplaceRow, UpdateMode::MergeColumns][round % 3];
+            let (series, times) = (random.random_range(1..40), random.random_range(1..400));
+            let nulls = if random.random_bool(0.3) { 0.1 } else { 0.0 };
+            let chunks: Vec<Arc<Chunk>> = (1..random.random_range(2..8))
+                .map(|index| {
+                    let mut row = || {
+                        let value = (!random.random_bool(nulls)).then(|| random.random_range(0..1000));
+                        (
+                            random.random_range(0..series) * 300,
+                            random.random_range(0..times),
+                            value,
+                        )
+                    };
+                    let rows: Vec<_> = (0..20).map(|_| row()).collect();
+                    chunk_of(index, &rows, update)
+                })
+                .collect();
+            let start = random.random_range(-5..5);
+            let end = (times - random.random_range(0..times / 2 + 1)).max(start);
+            let time = TimeRange::new(start, end).unwrap();
+            if let Some(all) = ordered_of(&chunks, time, update) {
+                done_here += 1;
+                assert_eq!(all, merged(&chunks, time, update), "round {round}");
+            }
+        }
+        assert!(done_here > 400, "{done_here}");
     }
 
     #[test]
