@@ -11,10 +11,9 @@ const NAMES_MAX: usize = 64 * 1024;
 /// Longest name that is remembered.
 const NAME_BYTES_MAX: usize = 64;
 
-/// How far ahead a name is looked for when some have been left out: a device that is silent, or ten whose message got lost. In the first tick,
-/// while names are still being learned, that is at the beginning, where the next tick begins.
+/// How far ahead a name is looked for when some have been left out: a device that is silent, or ten whose message got lost. Behind the last name
+/// the first follows, with the next tick.
 const AHEAD: usize = 16;
-const AHEAD_LEARNING: usize = 4;
 
 /// After so many names in a row that were nowhere near, it is not looked ahead any more; after so many, names come in no order.
 const MISSES_AHEAD: usize = 64;
@@ -34,8 +33,6 @@ pub struct NameOrder {
     /// Place of the name that came last.
     at: usize,
     misses: usize,
-    /// A second tick has begun: behind the last name the first one comes.
-    is_learned: bool,
     is_off: bool,
 }
 
@@ -54,31 +51,31 @@ impl NameOrder {
 
     #[inline]
     fn look(&mut self, is_name: impl Fn(&[u8]) -> bool) -> Option<(SeriesRef, usize)> {
-        let (next, ahead) = match self.is_at_end() {
-            true if !self.is_learned => (0, AHEAD_LEARNING),
-            true => (0, AHEAD),
-            false => (self.at + 1, AHEAD),
-        };
-        let found = if self.is_at(next, &is_name) {
-            next
+        let found = if self.is_at(self.after(1), &is_name) {
+            self.after(1)
         } else if self.is_at(self.at, &is_name) {
             self.at
         } else {
-            if self.misses >= MISSES_AHEAD {
+            if self.misses >= MISSES_AHEAD || self.entries.is_empty() {
                 return None;
             }
-            (next + 1..next + ahead).find(|place| self.is_at(*place, &is_name))?
+            let mut ahead = (2..=AHEAD).map(|distance| self.after(distance));
+            ahead.find(|place| self.is_at(*place, &is_name))?
         };
-        self.is_learned |= found < self.at;
         self.at = found;
         self.misses = 0;
         let entry = &self.entries[found];
         Some((entry.series, entry.length as usize))
     }
 
+    /// The place so far behind that of the last name, or none there is.
     #[inline]
-    fn is_at_end(&self) -> bool {
-        self.at + 1 >= self.entries.len()
+    fn after(&self, distance: usize) -> usize {
+        let place = self.at + distance;
+        match place < self.entries.len() {
+            true => place,
+            false => place - self.entries.len(),
+        }
     }
 
     #[inline]
@@ -94,7 +91,8 @@ impl NameOrder {
         if self.is_off {
             return;
         }
-        if self.is_at_end() && self.entries.len() < NAMES_MAX && name.len() <= NAME_BYTES_MAX {
+        let is_at_end = self.at + 1 >= self.entries.len();
+        if is_at_end && self.entries.len() < NAMES_MAX && name.len() <= NAME_BYTES_MAX {
             self.entries.push(Entry {
                 start: self.bytes.len() as u32, // at most NAMES_MAX times NAME_BYTES_MAX, 4 MiB
                 length: name.len() as u32,
@@ -153,6 +151,23 @@ mod tests {
             expected(&mut order, (0..1000).flat_map(|number| [number, number])),
             2000
         );
+    }
+
+    #[test]
+    fn late_rows_and_silent_devices_do_not_lead_astray() {
+        let mut order = NameOrder::default();
+        expected(&mut order, 0..1000);
+        let mut hits = 0;
+        for tick in 0..10 {
+            // One in ten is silent and another comes in its place, late.
+            let names = (0..1000).map(|number| match (number + tick) % 10 {
+                0 => (number * 7 + 300) % 1000,
+                _ => number,
+            });
+            hits += expected(&mut order, names);
+        }
+        assert!(hits >= 10 * 850, "{hits}");
+        assert!(order.entries.len() < 1100, "{}", order.entries.len());
     }
 
     #[test]
