@@ -179,3 +179,34 @@ async fn a_session_has_only_so_much_room() {
     run(&client, "TRUNCATE big; INSERT INTO big VALUES (1)").await;
     assert_eq!(count(&client, "big").await, 1);
 }
+
+/// What ROLLBACK would bring back is counted, too: savepoints of ever new rows cannot fill the memory.
+#[tokio::test]
+async fn savepoints_have_only_so_much_room() {
+    let settings = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(settings.path(), "temporary_tables = \"1MB\"\n").expect("a file is written");
+    let settings = settings.path().to_str().expect("its path is text");
+    let server = Server::start_with(&["--config", settings]);
+    let client = server.connect("postgres").await;
+    run(
+        &client,
+        "CREATE TEMP TABLE big (v bigint); INSERT INTO big SELECT v FROM generate_series(1, 50000) AS s(v)",
+    )
+    .await;
+    run(&client, "BEGIN").await;
+    // Each savepoint shares its rows with the last: there may be many.
+    for number in 0..50 {
+        run(&client, &format!("SAVEPOINT s{number}; INSERT INTO big VALUES (0)")).await;
+    }
+    let mut changed = 0;
+    let refused = loop {
+        match client.batch_execute("SAVEPOINT s; UPDATE big SET v = v + 1").await {
+            Ok(()) => changed += 1,
+            Err(error) => break error,
+        }
+        assert!(changed < 100, "a megabyte holds so many pictures");
+    };
+    assert_eq!(refused.code(), Some(&SqlState::OUT_OF_MEMORY));
+    run(&client, "ROLLBACK").await;
+    assert_eq!(count(&client, "big").await, 50_000);
+}

@@ -14,7 +14,6 @@ use datafusion::physical_plan::ExecutionPlan;
 use taospg_catalog::Column;
 
 use super::context::QueryContext;
-use super::planner::BATCH_ROWS;
 use super::{PreparedQuery, errors, parameters, prepare, table};
 use crate::temporary::TemporaryTable;
 use crate::temporary::table::Definition;
@@ -60,17 +59,13 @@ impl TemporaryScan {
         let mut batches = Vec::new();
         let mut number = 0u64;
         for piece in table.batches() {
-            let mut from = 0;
-            while from < piece.num_rows() {
-                let rows = BATCH_ROWS.min(piece.num_rows() - from);
-                let mut columns: Vec<ArrayRef> = piece.slice(from, rows).columns().to_vec();
-                if self.numbered {
-                    columns.push(Arc::new(UInt64Array::from_iter_values(number..number + rows as u64)));
-                }
-                batches.push(RecordBatch::try_new(self.schema.clone(), columns)?);
-                from += rows;
-                number += rows as u64;
+            let next = number + piece.num_rows() as u64;
+            let mut columns: Vec<ArrayRef> = piece.columns().to_vec();
+            if self.numbered {
+                columns.push(Arc::new(UInt64Array::from_iter_values(number..next)));
             }
+            batches.push(RecordBatch::try_new(self.schema.clone(), columns)?);
+            number = next;
         }
         Ok(batches)
     }

@@ -32,7 +32,7 @@ use crate::settings::Settings;
 use crate::statement::shape::{self, Shape};
 use crate::statement::{self, Command, SetScope};
 use crate::system::SessionInfo;
-use crate::temporary::{PreparedChange, Temporaries};
+use crate::temporary::{Picture, PreparedChange, Temporaries};
 use crate::{CopyIn, ErrorKind, Notice, Outcome, Parameter, QueryError, ResultField, Statement};
 
 mod commit;
@@ -706,6 +706,12 @@ impl Session {
     pub(crate) fn remember_temporary(&mut self) {
         let before = self.temporaries.picture();
         self.transaction.temporary_before.get_or_insert(before);
+    }
+
+    /// Those that ROLLBACK and ROLLBACK TO can put back.
+    pub(crate) fn temporary_pictures(&self) -> impl Iterator<Item = &Arc<Picture>> + Clone {
+        let before = self.transaction.temporary_before.iter();
+        before.chain(self.transaction.saved_pictures())
     }
 
     pub(crate) fn client_address(&self) -> &str {

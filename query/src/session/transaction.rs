@@ -189,6 +189,11 @@ impl Transaction {
         Ok(())
     }
 
+    /// The temporary tables as they were at each savepoint.
+    pub fn saved_pictures(&self) -> impl Iterator<Item = &Arc<Picture>> + Clone {
+        self.savepoints.iter().map(|savepoint| &savepoint.settings.temporary)
+    }
+
     /// How many there are.
     pub fn savepoints(&self) -> usize {
         self.savepoints.len()

@@ -9,11 +9,11 @@
 //! A picture never changes: queries and cursors read the one that was there when they began, and a savepoint is a clone of its `Arc`. Unlike
 //! definitions in the catalog, those of temporary tables are part of the transaction: one session alone sees them anyway.
 //!
-//! Promises: a statement puts its whole picture or none; all tables of a session together stay below `temporary_tables` bytes, beyond which
-//! a statement fails with 53200.
+//! Promises: a statement puts its whole picture or none; all tables of a session together stay below `temporary_tables` bytes, and with what
+//! its transaction can bring back below twice as many, beyond which a statement fails with 53200.
 //! Leaves to others: reading values and defaults (`ingest/`), how a query scans the rows (`plan/temporary.rs`), rows of pg_class (`system/`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -186,15 +186,33 @@ impl Temporaries {
         }
     }
 
-    fn checked(&self, picture: Picture) -> Result<Picture, QueryError> {
+    /// `undo`: the pictures that ROLLBACK can put back.
+    fn checked<'a>(
+        &self,
+        picture: Picture,
+        undo: impl Iterator<Item = &'a Arc<Picture>> + Clone,
+    ) -> Result<Picture, QueryError> {
         let bytes = picture.bytes();
         if bytes > self.bytes_max && bytes > self.picture().bytes() {
             let message = format!("temporary tables of a session take at most {} MB", self.bytes_max >> 20);
             let error = QueryError::new(ErrorKind::OutOfMemory, message);
             return Err(error.with_hint("drop or empty some, or raise setting temporary_tables of the server"));
         }
+        // Most often nothing is to be undone, or little; what pictures share is counted when the rest would be too much.
+        let undo_max = self.bytes_max.saturating_mul(2);
+        let all: usize = undo.clone().map(|undo| undo.bytes()).sum::<usize>() + bytes;
+        if all > undo_max && distinct_bytes(undo.map(|undo| &**undo).chain([&picture])) > undo_max {
+            let message = "a transaction keeps too many rows of temporary tables that its ROLLBACK would bring back";
+            return Err(QueryError::new(ErrorKind::OutOfMemory, message).with_hint("COMMIT, or RELEASE savepoints"));
+        }
         Ok(self.renumbered(picture))
     }
+}
+
+fn distinct_bytes<'a>(pictures: impl Iterator<Item = &'a Picture>) -> usize {
+    let tables = pictures.flat_map(|picture| picture.tables.values());
+    let pieces: HashMap<usize, usize> = tables.flat_map(|table| table.held.pieces()).collect();
+    pieces.values().sum()
 }
 
 impl Session {
@@ -212,7 +230,8 @@ impl Session {
 
     /// Puts the next picture, which ROLLBACK undoes.
     pub(crate) fn put_temporary(&mut self, picture: Picture) -> Result<(), QueryError> {
-        let picture = self.temporaries().checked(picture)?;
+        let temporaries = self.temporaries().clone();
+        let picture = temporaries.checked(picture, self.temporary_pictures())?;
         self.remember_temporary();
         self.temporaries().put(Arc::new(picture));
         Ok(())

@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch, interleave};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, filter_record_batch, interleave, take_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 
-/// Rows from which on a piece is joined with no other: large enough that the rest of a scan's work outweighs going from piece to piece.
-const PIECE_ROWS_MAX: usize = 1 << 16;
+/// Rows in a piece at most: the batches that queries work with, and few enough that an UPDATE of one row copies little.
+const PIECE_ROWS_MAX: usize = 8_192;
 
 /// What a row's key takes in the table that finds it, besides its bytes.
 const KEY_BYTES: usize = 96;
@@ -68,6 +68,13 @@ impl Rows {
         self.pieces.iter().map(|piece| piece.bytes).sum()
     }
 
+    /// Of each piece where it is and what it takes, so that what pictures share is counted once.
+    pub fn pieces(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.pieces
+            .iter()
+            .map(|piece| (Arc::as_ptr(piece) as usize, piece.bytes))
+    }
+
     /// Places of rows by their numbers, which count from 0 through all pieces.
     pub fn places(&self, numbers: impl Iterator<Item = u64>) -> Vec<Place> {
         let mut ends = Vec::with_capacity(self.pieces.len());
@@ -88,6 +95,18 @@ impl Rows {
     pub fn appended(&self, batch: RecordBatch) -> Result<Rows, ArrowError> {
         let mut next = self.clone();
         if batch.num_rows() == 0 {
+            return Ok(next);
+        }
+        if batch.num_rows() > PIECE_ROWS_MAX {
+            let mut from = 0;
+            while from < batch.num_rows() {
+                let to = batch.num_rows().min(from + PIECE_ROWS_MAX);
+                // Copied: a slice would keep the whole.
+                let rows = UInt32Array::from_iter_values(from as u32..to as u32);
+                next.pieces
+                    .push(Arc::new(self.piece(take_record_batch(&batch, &rows)?)?));
+                from = to;
+            }
             return Ok(next);
         }
         let mut batch = batch;
@@ -261,6 +280,17 @@ mod tests {
         let rows = rows(0..1_000);
         assert_eq!(values(&rows), (0..1_000).collect::<Vec<_>>());
         assert!(rows.pieces.len() < 20, "{} pieces", rows.pieces.len());
+    }
+
+    #[test]
+    fn many_rows_at_once_become_pieces_of_the_usual_size() {
+        let all: Vec<i32> = (0..20_000).collect();
+        let rows = rows(0..3).appended(batch(&all)).unwrap();
+        assert_eq!(rows.count(), 20_003);
+        assert_eq!(values(&rows)[3..], all);
+        assert!(rows.batches().all(|batch| batch.num_rows() <= PIECE_ROWS_MAX));
+        let places = rows.places([0u64, 2, 3, 20_002].into_iter());
+        assert_eq!(rows.taken(&places).unwrap(), batch(&[0, 2, 0, 19_999]));
     }
 
     #[test]
