@@ -37,7 +37,7 @@ pub use change::RolesDraft;
 pub use children::{CHUNK_ROWS, ChildChunk, Children, Chunks};
 pub use error::CatalogError;
 pub use options::{DatabaseOptions, Precision, UpdateMode};
-pub use roles::{Access, Grant, Membership, Privileges, Role, Roles, Verifier};
+pub use roles::{Access, ColumnGrants, DefaultGrants, Grant, Membership, Privileges, Role, Roles, Verifier};
 pub use schema::{Column, Index, KEYED_ROW, KEYED_TIME, Table, TableChange, TableKind};
 pub use sql_type::SqlType;
 pub use view::{View, ViewColumn};

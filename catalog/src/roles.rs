@@ -52,7 +52,8 @@ impl Privileges {
     pub const TEMPORARY: Privileges = Privileges(1 << 9);
     pub const CONNECT: Privileges = Privileges(1 << 10);
 
-    /// All that can be granted on a table, a database, a schema.
+    /// All that can be granted on a column, a table, a database, a schema.
+    pub const ALL_OF_COLUMN: Privileges = Privileges(1 | 1 << 1 | 1 << 2 | 1 << 5);
     pub const ALL_OF_TABLE: Privileges = Privileges(0x7f);
     pub const ALL_OF_DATABASE: Privileges = Privileges(1 << 8 | 1 << 9 | 1 << 10);
     pub const ALL_OF_SCHEMA: Privileges = Privileges(1 << 7 | 1 << 8);
@@ -186,10 +187,34 @@ pub struct Grant {
     pub grantable: Privileges,
 }
 
+/// Grants on one column of a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColumnGrants {
+    pub attnum: u16,
+    pub grants: Vec<Grant>,
+}
+
+/// What the tables and views that a role will make in a database begin with: ALTER DEFAULT PRIVILEGES.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DefaultGrants {
+    /// Its own, for `pg_default_acl`.
+    pub oid: u32,
+    pub role: u32,
+    /// Said of schema `public`, and comes on top of what is said of all schemas.
+    pub in_schema: bool,
+    pub grants: Vec<Grant>,
+}
+
+/// Settings by name.
+pub type SettingValues = BTreeMap<String, String>;
+
+/// In the place of a database: the whole server. In the place of a role: every role.
+pub const EVERYWHERE: u32 = 0;
+
 /// Who owns a thing and what others may do to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Access {
-    /// Of a database, a supertable, a plain or a child table.
+    /// Of a database, a supertable, a plain or a child table; [`EVERYWHERE`] holds settings alone.
     pub oid: u32,
     pub owner: u32,
     /// A child table's supertable.
@@ -198,6 +223,15 @@ pub struct Access {
     pub grants: Option<Vec<Grant>>,
     /// On schema `public` of a database.
     pub schema_grants: Option<Vec<Grant>>,
+    /// On single columns of a table, by attnum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ColumnGrants>,
+    /// Of a database: what its new tables begin with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<DefaultGrants>,
+    /// Of a database: settings of sessions in it, by role; [`EVERYWHERE`] is every role.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<u32, SettingValues>,
 }
 
 impl Access {
@@ -208,20 +242,49 @@ impl Access {
             supertable: None,
             grants: None,
             schema_grants: None,
+            columns: Vec::new(),
+            defaults: Vec::new(),
+            settings: BTreeMap::new(),
         }
     }
 
     /// Says nothing that would not be so without it.
     fn is_default(&self) -> bool {
-        self.owner == FIRST_ROLE && self.grants.is_none() && self.schema_grants.is_none()
+        let unsaid = self.grants.is_none() && self.schema_grants.is_none() && self.columns.is_empty();
+        self.owner == FIRST_ROLE && unsaid && self.defaults.is_empty() && self.settings.is_empty()
+    }
+
+    /// Every list of grants that there is.
+    pub fn grant_lists(&mut self) -> impl Iterator<Item = &mut Vec<Grant>> {
+        let whole = [&mut self.grants, &mut self.schema_grants].into_iter().flatten();
+        let columns = self.columns.iter_mut().map(|column| &mut column.grants);
+        whole.chain(columns)
+    }
+
+    /// Grants on a column.
+    pub fn of_column(&self, attnum: u16) -> &[Grant] {
+        let mut columns = self.columns.iter();
+        let found = columns.find(|column| column.attnum == attnum);
+        found.map_or(&[], |column| column.grants.as_slice())
+    }
+
+    /// Replaces the grants on a column.
+    pub fn set_column(&mut self, attnum: u16, grants: Vec<Grant>) {
+        self.columns.retain(|column| column.attnum != attnum);
+        if !grants.is_empty() {
+            self.columns.push(ColumnGrants { attnum, grants });
+            self.columns.sort_by_key(|column| column.attnum);
+        }
     }
 
     fn mentions(&self, role: u32) -> bool {
-        let in_grants = |grants: &Option<Vec<Grant>>| {
-            let mut grants = grants.iter().flatten();
-            grants.any(|grant| grant.grantee == role || grant.grantor == role)
-        };
-        self.owner == role || in_grants(&self.grants) || in_grants(&self.schema_grants)
+        let whole = self.grants.iter().chain(&self.schema_grants).flatten();
+        let columns = self.columns.iter().flat_map(|column| &column.grants);
+        let defaults = self.defaults.iter().flat_map(|defaults| &defaults.grants);
+        let mut all = whole.chain(columns).chain(defaults);
+        self.owner == role
+            || self.defaults.iter().any(|defaults| defaults.role == role)
+            || all.any(|grant| grant.grantee == role || grant.grantor == role)
     }
 }
 
@@ -295,6 +358,58 @@ impl Roles {
 
     pub fn owner_of(&self, oid: u32) -> u32 {
         self.access.get(&oid).map_or(FIRST_ROLE, |access| access.owner)
+    }
+
+    /// What ALTER DEFAULT PRIVILEGES says of the tables that a role makes in a database; `None`: nothing.
+    pub fn grants_of_new(&self, database: u32, owner: u32) -> Option<Vec<Grant>> {
+        let access = self.access.get(&database)?;
+        let of = |in_schema: bool| {
+            let mut defaults = access.defaults.iter();
+            defaults.find(|defaults| defaults.role == owner && defaults.in_schema == in_schema)
+        };
+        let (everywhere, in_schema) = (of(false), of(true));
+        if everywhere.is_none() && in_schema.is_none() {
+            return None;
+        }
+        let mut list = match everywhere {
+            Some(defaults) => defaults.grants.clone(),
+            None => vec![Grant {
+                grantee: owner,
+                grantor: owner,
+                privileges: Privileges::ALL_OF_TABLE,
+                grantable: Privileges::NONE,
+            }],
+        };
+        for grant in in_schema.into_iter().flat_map(|defaults| &defaults.grants) {
+            let mut same = list.iter_mut();
+            match same.find(|other| other.grantee == grant.grantee && other.grantor == grant.grantor) {
+                Some(other) => {
+                    other.privileges = other.privileges.with(grant.privileges);
+                    other.grantable = other.grantable.with(grant.grantable);
+                }
+                None => list.push(*grant),
+            }
+        }
+        Some(list)
+    }
+
+    /// Settings that sessions of a role in a database begin with; what comes later wins.
+    pub fn settings_of(&self, role: &Role, database: u32) -> Vec<(String, String)> {
+        let in_database =
+            |database: u32, role: u32| self.access.get(&database).and_then(|access| access.settings.get(&role));
+        let layers = [
+            in_database(EVERYWHERE, EVERYWHERE),
+            in_database(database, EVERYWHERE),
+            Some(&role.settings),
+            in_database(database, role.oid),
+        ];
+        let pairs = layers.into_iter().flatten().flatten();
+        pairs.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// What is said about things, in no order.
+    pub fn all_access(&self) -> impl Iterator<Item = &Arc<Access>> {
+        self.access.values()
     }
 
     /// The role itself and all it is a member of, directly or not. `inherited`: only those whose privileges it has without SET ROLE.

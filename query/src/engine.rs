@@ -63,6 +63,8 @@ pub struct ConnectRequest {
     /// Further startup parameters, as SET at the session's start.
     pub settings: Vec<(String, String)>,
     pub client_address: String,
+    /// Where it connected to.
+    pub server_address: Option<String>,
     /// The process id that BackendKeyData tells.
     pub process_id: i32,
     /// What the connection listens to.
@@ -76,6 +78,7 @@ pub struct SessionEntry {
     /// OID of the role that logged in.
     pub role: u32,
     pub client_address: String,
+    pub server_address: Option<String>,
     pub connected: SystemTime,
     pub(crate) interruption: Arc<Interruption>,
     /// Tells two sessions of one process id apart.
@@ -228,13 +231,15 @@ impl Engine {
         };
         let role = self.role_to_log_in(&request.user)?;
         self.check_connect(&role, &database)?;
-        let settings = startup_settings(&request, &role)?;
+        let kept = self.catalog.roles().settings_of(&role, database.oid);
+        let settings = startup_settings(&request, &role, kept)?;
         let now = SystemTime::now();
         let entry = Arc::new(SessionEntry {
             process_id: request.process_id,
             user: request.user,
             role: role.oid,
             client_address: request.client_address,
+            server_address: request.server_address,
             connected: now,
             interruption: request.interruption,
             number: self.next_session.fetch_add(1, Ordering::Relaxed),

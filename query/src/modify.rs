@@ -22,6 +22,7 @@ use futures::StreamExt;
 use taospg_catalog::{Column, Privileges, SqlType, TableKind};
 use taospg_storage::{Change, ColumnId, Conflict, FamilyId, Rows, SeriesId, SeriesSet, TimeRange, VnodeId};
 
+use crate::access::columns::Columns;
 use crate::copy_out::{select_in, template};
 use crate::ddl::{Found, find};
 use crate::ingest::keyed::is_unique_column;
@@ -160,7 +161,7 @@ impl PreparedModification {
     /// Holds the changes; answers with the command tag, or the rows of RETURNING.
     pub async fn execute(&self, session: &mut Session, parameters: &[Parameter]) -> Result<Outcome, QueryError> {
         let found = find(session, &self.name)?;
-        session.may_with(&found, &self.name.name, self.needs())?;
+        self.check_rights(session, &found)?;
         let (tag, changed, changes) = match &self.action {
             Action::Delete => {
                 let (rows, changes) = self.deletions(session, &found, parameters).await?;
@@ -196,23 +197,46 @@ impl PreparedModification {
     }
 
     /// To look at rows for a condition or for their values is to read them.
-    fn needs(&self) -> Privileges {
-        let reads = |assignments: &[(String, ast::Expr)]| {
-            let mut values = assignments.iter();
-            self.selection.is_some()
-                || self.returning.is_some()
-                || values.any(|(_, value)| columns_in(value).is_none_or(|columns| !columns.is_empty()))
-        };
-        let (change, reads) = match &self.action {
-            Action::Delete => (Privileges::DELETE, reads(&[])),
+    fn check_rights(&self, session: &Session, found: &Found) -> Result<(), QueryError> {
+        if session.identity().superuser {
+            return Ok(());
+        }
+        let thing = found.thing(&self.name.name);
+        let assignments = match &self.action {
+            Action::Delete => {
+                session.may(&thing, Privileges::DELETE)?;
+                [].as_slice()
+            }
             Action::UpdateColumns(assignments) | Action::UpdateTags(assignments) => {
-                (Privileges::UPDATE, reads(assignments))
+                let names = assignments.iter().map(|(name, _)| name.as_str());
+                let changed = || Ok(Columns::named(found.table(), names));
+                session.may_touch(None, &thing, Privileges::UPDATE, changed)?;
+                assignments.as_slice()
             }
         };
-        match reads {
-            true => change.with(Privileges::SELECT),
-            false => change,
+        let exprs = self.selection.iter().chain(assignments.iter().map(|(_, value)| value));
+        let mut read: Option<Vec<String>> = Some(Vec::new());
+        for expr in exprs {
+            read = match (read, columns_in(expr)) {
+                (Some(mut read), Some(columns)) => {
+                    read.extend(columns);
+                    Some(read)
+                }
+                _ => None,
+            };
         }
+        if let Some(returning) = &self.returning {
+            returning.check(session)?;
+        }
+        if read.as_ref().is_some_and(Vec::is_empty) && self.selection.is_none() {
+            return Ok(());
+        }
+        session.may_touch(None, &thing, Privileges::SELECT, || {
+            Ok(match &read {
+                None => Columns::Unknown,
+                Some(read) => Columns::named(found.table(), read.iter().map(String::as_str)),
+            })
+        })
     }
 
     /// Whether all rows of a series between its first and last match also match: true when the condition is about tags and a span of time.

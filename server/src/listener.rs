@@ -19,7 +19,7 @@ use crate::defects::Defects;
 use crate::failure::Failure;
 use crate::shutdown::{GRACE, ShutdownWatch, Stage};
 use crate::sqlstate;
-use crate::startup::{self, Door, Opened};
+use crate::startup::{self, Door, Ends, Opened};
 use crate::wire::Wire;
 
 /// A client that has not logged in by then is let go, as in PostgreSQL.
@@ -177,11 +177,15 @@ async fn connection(front: &Arc<Front>, socket: TcpStream, address: SocketAddr, 
     if let Err(error) = prepare_socket(&socket) {
         tracing::debug!(%address, %error, "cannot set socket options");
     }
+    let ends = Ends {
+        client: address,
+        server: socket.local_addr().ok(),
+    };
     let mut wire = Wire::new(socket, front.message_bytes_max);
     let opened = tokio::select! {
         opened = tokio::time::timeout(
             STARTUP_TIME_MAX,
-            startup::open(&mut wire, &front.engine, &front.registry, &front.door, address),
+            startup::open(&mut wire, &front.engine, &front.registry, &front.door, ends),
         ) => match opened {
             Ok(opened) => opened,
             Err(_) => Err(Failure::Gone),

@@ -59,13 +59,21 @@ struct Wish {
     extensions: Vec<String>,
 }
 
+/// The addresses between which a connection is.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    pub client: SocketAddr,
+    /// `None` where the system does not tell.
+    pub server: Option<SocketAddr>,
+}
+
 /// Answers everything up to and including ReadyForQuery, which is left in the output.
 pub async fn open(
     wire: &mut Wire,
     engine: &Arc<Engine>,
     registry: &Arc<CancelRegistry>,
     door: &Door,
-    address: SocketAddr,
+    ends: Ends,
 ) -> Flow<Opened> {
     let Some(packet) = first_packet(wire, registry, door.tls.as_deref()).await? else {
         return Ok(Opened::Done);
@@ -81,7 +89,7 @@ pub async fn open(
     let visit = Visit {
         user: &wish.user,
         database: &wish.database,
-        address: address.ip(),
+        address: ends.client.ip(),
         encrypted: wire.is_encrypted(),
     };
     door.keeper.admit(wire, engine, visit).await?;
@@ -89,7 +97,8 @@ pub async fn open(
         user: wish.user.clone(),
         database: wish.database.clone(),
         settings: wish.settings,
-        client_address: address.to_string(),
+        client_address: ends.client.to_string(),
+        server_address: ends.server.map(|address| address.to_string()),
         process_id: registration.process_id,
         interruption: registration.interruption.clone(),
     };

@@ -41,7 +41,7 @@ impl Catalog {
         for vnode in &database.vnodes {
             batch.put_next_series(*vnode, 0);
         }
-        let roles = self.put_owner(&mut batch, oid, owner)?;
+        let roles = self.put_owner(&mut batch, oid, owner, None)?;
         writer.store.commit(batch)?;
         if let Some(roles) = roles {
             self.show_roles(roles);

@@ -52,8 +52,24 @@ impl RolesDraft {
                 self.roles.put(left);
             }
         }
+        let with_settings: Vec<Arc<Access>> = self
+            .roles
+            .all_access()
+            .filter(|access| access.settings.contains_key(&oid))
+            .cloned()
+            .collect();
+        for access in with_settings {
+            let mut access = (*access).clone();
+            access.settings.remove(&oid);
+            self.put_access(access);
+        }
         self.roles.remove(oid);
         self.touched_roles.insert(oid);
+    }
+
+    /// An OID for something that is said about roles.
+    pub fn take_oid(&mut self) -> Result<u32, CatalogError> {
+        self.meta.take_oids(1)
     }
 
     pub fn put_access(&mut self, access: Access) {
@@ -126,14 +142,26 @@ impl Catalog {
         self.roles_version.load(Ordering::Acquire)
     }
 
-    /// Adds a new thing's owner to the batch that makes it. The answer is for [`Catalog::show_owner`].
-    pub(super) fn put_owner(&self, batch: &mut Batch, oid: u32, owner: u32) -> Result<Option<Roles>, CatalogError> {
-        if owner == crate::roles::FIRST_ROLE {
+    /// Adds a new thing's owner to the batch that makes it, and of a table in a database what is said of new ones there. The answer is for
+    /// [`Catalog::show_roles`].
+    pub(super) fn put_owner(
+        &self,
+        batch: &mut Batch,
+        oid: u32,
+        owner: u32,
+        database: Option<u32>,
+    ) -> Result<Option<Roles>, CatalogError> {
+        let now = self.roles();
+        let grants = database.and_then(|database| now.grants_of_new(database, owner));
+        if owner == crate::roles::FIRST_ROLE && grants.is_none() {
             return Ok(None);
         }
-        let access = Access::new(oid, owner);
+        let access = Access {
+            grants,
+            ..Access::new(oid, owner)
+        };
         batch.put_access(&access)?;
-        let mut roles = (*self.roles()).clone();
+        let mut roles = (*now).clone();
         roles.put_access(access);
         Ok(Some(roles))
     }

@@ -49,7 +49,7 @@ impl Catalog {
         }
         batch.put_meta(&meta)?;
         batch.put_table(&table)?;
-        let roles = self.put_owner(&mut batch, table.oid, owner)?;
+        let roles = self.put_owner(&mut batch, table.oid, owner, Some(database_oid))?;
         writer.store.commit(batch)?;
         if let Some(roles) = roles {
             self.show_roles(roles);

@@ -35,7 +35,7 @@ impl Catalog {
         batch.put_view(&view)?;
         let roles = match old {
             Some(_) => None,
-            None => self.put_owner(&mut batch, oid, owner)?,
+            None => self.put_owner(&mut batch, oid, owner, Some(view.database_oid))?,
         };
         writer.store.commit(batch)?;
         if let Some(roles) = roles {

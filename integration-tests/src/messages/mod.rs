@@ -205,6 +205,8 @@ impl Client {
             }
             Sending::Cancel => {
                 self.flush();
+                // What is canceled while it is still planned says nothing of its rows.
+                std::thread::sleep(SILENCE);
                 self.cancel();
                 self.canceling = true;
             }

@@ -1,4 +1,4 @@
-//! GRANT and REVOKE of privileges on tables, databases and schema `public`.
+//! GRANT and REVOKE of privileges on tables and their columns, databases and schema `public`.
 //!
 //! A superuser grants as the owner, as in PostgreSQL; anybody else as the owner it is, or with what it was given WITH GRANT OPTION.
 
@@ -10,7 +10,7 @@ use taospg_catalog::{Access, Database, Grant, Privileges, Roles, RolesDraft, Vie
 use super::roles::{EVERYTHING, access_of, find_role, grantee};
 use super::{Identity, Thing, denied};
 use crate::ddl::{Found, database_named, database_of, find, view_thing};
-use crate::statement::{Grants, Things};
+use crate::statement::{ColumnPrivileges, Grants, Things};
 use crate::{ErrorKind, QueryError, Session};
 
 /// Things of a statement, looked up.
@@ -64,8 +64,12 @@ pub(super) fn execute(session: &mut Session, grants: &Grants) -> Result<(), Quer
     let mut warnings = Vec::new();
     session.engine().clone().catalog().change_roles(|draft| {
         for looked in &things {
-            let partly = change_one(draft, &identity, looked, grants)?;
-            warnings.extend(partly);
+            if grants.privileges != Some(Privileges::NONE) {
+                warnings.extend(change_one(draft, &identity, looked, grants)?);
+            }
+            for of_columns in &grants.columns {
+                warnings.extend(change_columns(draft, &identity, looked, grants, of_columns)?);
+            }
         }
         Ok::<_, QueryError>(())
     })?;
@@ -166,24 +170,19 @@ fn change_one(
             format!("no privileges were {words} \"{}\"", name_of(&thing)),
         )));
     }
-    for role in &grants.roles {
-        let role = grantee(identity, draft.roles(), role)?;
-        match grants.grant {
-            true => {
-                if role == PUBLIC && grants.grant_option {
-                    let message = "grant options can only be granted to roles";
-                    return Err(QueryError::new(ErrorKind::InvalidGrantOperation, message));
-                }
-                let grantable = if grants.grant_option { given } else { Privileges::NONE };
-                give(&mut list, role, grantor, given, grantable);
-            }
-            false => take(&mut list, role, grantor, given, grants)?,
-        }
-    }
+    apply(draft.roles(), identity, grants, &mut list, grantor, given)?;
     merge(&mut list);
     match thing {
         Thing::Schema(_) => access.schema_grants = Some(list),
         _ => access.grants = Some(list),
+    }
+    if !grants.grant {
+        // What is taken from the whole table is taken from its columns.
+        for mut column in std::mem::take(&mut access.columns) {
+            apply(draft.roles(), identity, grants, &mut column.grants, grantor, given)?;
+            merge(&mut column.grants);
+            access.set_column(column.attnum, column.grants);
+        }
     }
     draft.put_access(access);
     if given != wanted && grants.privileges.is_some() {
@@ -199,6 +198,95 @@ fn change_one(
         )));
     }
     Ok(None)
+}
+
+/// Gives the privileges to all roles of the statement, or takes them back.
+pub(super) fn apply(
+    roles: &Roles,
+    identity: &Identity,
+    grants: &Grants,
+    list: &mut Vec<Grant>,
+    grantor: u32,
+    given: Privileges,
+) -> Result<(), QueryError> {
+    for role in &grants.roles {
+        let role = grantee(identity, roles, role)?;
+        match grants.grant {
+            true => {
+                if role == PUBLIC && grants.grant_option {
+                    let message = "grant options can only be granted to roles";
+                    return Err(QueryError::new(ErrorKind::InvalidGrantOperation, message));
+                }
+                let grantable = if grants.grant_option { given } else { Privileges::NONE };
+                give(list, role, grantor, given, grantable);
+            }
+            false => take(list, role, grantor, given, grants)?,
+        }
+    }
+    Ok(())
+}
+
+/// Changes the grants on single columns. Answers with warnings for those of which nothing was the grantor's to give.
+fn change_columns(
+    draft: &mut RolesDraft,
+    identity: &Identity,
+    looked: &Looked,
+    grants: &Grants,
+    of_columns: &ColumnPrivileges,
+) -> Result<Vec<(&'static str, String)>, QueryError> {
+    let Looked::Table(found, name) = looked else {
+        let message = "a privilege on columns of a view is not supported";
+        let error = QueryError::new(ErrorKind::FeatureNotSupported, message);
+        return Err(error.with_hint("make a view of those columns and grant on it"));
+    };
+    let thing = looked.thing();
+    let owner = draft.roles().owner_of(thing.owned_as());
+    let mut access = access_of(draft.roles(), looked.granted_as());
+    if let Thing::Table {
+        table, child: Some(_), ..
+    } = thing
+    {
+        access.owner = owner;
+        access.supertable = Some(table);
+    }
+    let mut warnings = Vec::new();
+    for (column, place) in &of_columns.columns {
+        let attnum = attnum_of(found, column).ok_or_else(|| {
+            let message = format!("column \"{column}\" of relation \"{name}\" does not exist");
+            QueryError::new(ErrorKind::UndefinedColumn, message).with_position(*place)
+        })?;
+        let mut list = access.of_column(attnum).to_vec();
+        let given_to_it: Vec<Grant> = list_of(&access, &thing, owner)
+            .into_iter()
+            .chain(list.iter().copied())
+            .collect();
+        let (grantor, may_give) = grantor(identity, &given_to_it, owner);
+        let given = of_columns.privileges.and(may_give);
+        if given.is_empty() {
+            if identity.privileges_on_column(&thing, attnum).is_empty() {
+                return Err(denied(&thing));
+            }
+            let (sqlstate, words) = match grants.grant {
+                true => ("01007", "granted"),
+                false => ("01006", "could be revoked"),
+            };
+            let warning = format!("no privileges were {words} for column \"{column}\" of relation \"{name}\"");
+            warnings.push((sqlstate, warning));
+            continue;
+        }
+        apply(draft.roles(), identity, grants, &mut list, grantor, given)?;
+        merge(&mut list);
+        access.set_column(attnum, list);
+    }
+    draft.put_access(access);
+    Ok(warnings)
+}
+
+fn attnum_of(found: &Found, name: &str) -> Option<u16> {
+    let table = found.table();
+    let mut all = table.columns.iter().chain(&table.tags);
+    let column = all.find(|column| column.name == name && !column.is_hidden())?;
+    Some(column.attnum)
 }
 
 fn name_of(thing: &Thing<'_>) -> String {
@@ -283,6 +371,7 @@ fn take(
         let all = Grants {
             grant: false,
             privileges: None,
+            columns: Vec::new(),
             things: Things::AllTables,
             roles: Vec::new(),
             grant_option: false,

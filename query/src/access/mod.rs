@@ -12,14 +12,18 @@ use std::sync::Arc;
 use taospg_catalog::roles::{FIRST_ROLE, PG_READ_ALL_DATA, PG_WRITE_ALL_DATA, PUBLIC};
 use taospg_catalog::{Catalog, Database, Grant, Privileges, Role, Roles};
 
+use self::columns::Columns;
 use crate::ddl::Found;
-use crate::ingest::target::Target;
+use crate::ingest::target::{Field, Target};
 use crate::{ErrorKind, QueryError, Session};
 
 pub mod audit;
+pub(crate) mod columns;
+pub(crate) mod defaults;
 pub(crate) mod grants;
 pub mod login;
 pub(crate) mod roles;
+pub(crate) mod settings;
 pub mod verifier;
 
 /// Who a session acts as, kept with its settings, so that both come back when a transaction fails.
@@ -237,6 +241,15 @@ impl Session {
         if identity.superuser {
             return Ok(());
         }
+        self.may_reach(identity, thing)?;
+        match identity.privileges(thing).contains(needed) {
+            true => Ok(()),
+            false => Err(denied(thing)),
+        }
+    }
+
+    /// Refuses who may not go where a table or view is: its database when it is another, and its schema.
+    fn may_reach(&self, identity: &Identity, thing: &Thing<'_>) -> Result<(), QueryError> {
         if let Thing::Table { database, .. } | Thing::View { database, .. } = thing
             && let Some(database) = self.engine().catalog().database_by_oid(*database)
         {
@@ -245,18 +258,15 @@ impl Session {
             }
             self.may_be_done_by(identity, &Thing::Schema(&database), Privileges::USAGE)?;
         }
-        match identity.privileges(thing).contains(needed) {
-            true => Ok(()),
-            false => Err(denied(thing)),
-        }
+        Ok(())
     }
 
     pub(crate) fn may_with(&self, found: &Found, name: &str, needed: Privileges) -> Result<(), QueryError> {
         self.may(&found.thing(name), needed)
     }
 
-    /// Refuses to write rows. Tables that a row makes are part of their supertable: INSERT on it is enough.
-    pub(crate) fn may_insert(&self, target: &Target, needed: Privileges) -> Result<(), QueryError> {
+    /// Refuses to write these fields of rows. Tables that a row makes are part of their supertable: INSERT on it is enough.
+    pub(crate) fn may_insert(&self, target: &Target, needed: Privileges, fields: &[Field]) -> Result<(), QueryError> {
         if self.identity().superuser || target.temporary.is_some() {
             return Ok(());
         }
@@ -270,7 +280,11 @@ impl Session {
             database: target.database.oid,
             name: &target.name,
         };
-        self.may(&thing, needed)
+        let names = || {
+            let fields = fields.iter().map(|field| target.column(*field).0);
+            Ok(Columns::named(&target.table, fields))
+        };
+        self.may_touch(None, &thing, needed, names)
     }
 
     /// Refuses who does not own the thing.

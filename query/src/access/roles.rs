@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use taospg_catalog::roles::{FIRST_ROLE, PUBLIC};
-use taospg_catalog::{Access, Membership, Privileges, Role, Roles, RolesDraft};
+use taospg_catalog::{Access, Grant, Membership, Privileges, Role, Roles, RolesDraft};
 
 use super::{Actor, Identity, Thing, refused, verifier};
 use crate::ddl::{database_of, find, view_thing};
@@ -19,7 +19,10 @@ pub(crate) async fn execute(session: &mut Session, command: &RoleCommand) -> Res
         RoleCommand::Create { name, options } => create(session, name, options).await?,
         RoleCommand::Alter { name, options } => alter(session, name, options).await?,
         RoleCommand::Rename { from, to } => rename(session, from, to)?,
-        RoleCommand::Set { name, setting, value } => set(session, name, setting.as_deref(), value.as_deref())?,
+        RoleCommand::Set { of, setting, value } => {
+            super::settings::set(session, of, setting.as_deref(), value.as_deref())?;
+        }
+        RoleCommand::Defaults(defaults) => super::defaults::execute(session, defaults)?,
         RoleCommand::Drop { if_exists, names } => drop(session, *if_exists, names)?,
         RoleCommand::Membership {
             grant,
@@ -203,7 +206,7 @@ fn refuse_built_in(role: &Role) -> Result<(), QueryError> {
 }
 
 /// Refuses who may not change a role as a whole.
-fn must_manage(session: &Session, role: &Role) -> Result<(), QueryError> {
+pub(super) fn must_manage(session: &Session, role: &Role) -> Result<(), QueryError> {
     refuse_built_in(role)?;
     match (role.superuser, session.identity()) {
         (true, identity) if !identity.superuser => Err(refused("must be superuser to alter superusers")),
@@ -231,35 +234,6 @@ fn rename(session: &mut Session, from: &str, to: &str) -> Result<(), QueryError>
     session.engine().catalog().change_roles(|draft| {
         let now = find_role(&identity, draft.roles(), &RoleName::Named(from.into()))?;
         Ok(draft.put_role(Role { name: to.into(), ..now })?)
-    })
-}
-
-fn set(session: &mut Session, name: &RoleName, setting: Option<&str>, value: Option<&str>) -> Result<(), QueryError> {
-    let identity = session.identity().clone();
-    let role = find_role(&identity, &identity.roles, name)?;
-    if role.oid != identity.actor.current {
-        must_manage(session, &role)?;
-    }
-    if let Some(setting) = setting {
-        // Tried on a copy: what a session could not SET, it could not begin with.
-        let mut trial = session.settings().clone();
-        match value {
-            Some(value) => trial.set(setting, value)?,
-            None => trial.reset(setting)?,
-        }
-    }
-    session.engine().catalog().change_roles(|draft| {
-        let mut now = find_role(&identity, draft.roles(), &RoleName::Named(role.name.clone()))?;
-        match (setting.map(crate::settings::spelled), value) {
-            (None, _) => now.settings.clear(),
-            (Some(setting), Some(value)) => {
-                now.settings.insert(setting, value.into());
-            }
-            (Some(setting), None) => {
-                now.settings.remove(&setting);
-            }
-        }
-        Ok(draft.put_role(now)?)
     })
 }
 
@@ -332,6 +306,12 @@ fn dependency(session: &Session, roles: &Roles, role: u32, oid: u32) -> String {
     let Some(access) = roles.access(oid).filter(|access| access.owner != role) else {
         return format!("owner of {thing}");
     };
+    if access.defaults.iter().any(|defaults| defaults.role == role) {
+        return format!(
+            "owner of default privileges on new relations belonging to role {}",
+            roles.name_of(role)
+        );
+    }
     let of_schema = access.schema_grants.iter().flatten();
     match { of_schema }.any(|grant| grant.grantee == role || grant.grantor == role) {
         true => "privileges for schema public".into(),
@@ -529,7 +509,7 @@ fn set_owner(session: &mut Session, of: &Owned, to: &RoleName) -> Result<(), Que
 /// What the old owner had and gave, the new one has and gave.
 fn with_owner(mut access: Access, to: u32) -> Access {
     let from = std::mem::replace(&mut access.owner, to);
-    for grants in [&mut access.grants, &mut access.schema_grants].into_iter().flatten() {
+    for grants in access.grant_lists() {
         for grant in grants.iter_mut() {
             for role in [&mut grant.grantee, &mut grant.grantor] {
                 if *role == from {
@@ -585,8 +565,12 @@ fn drop_owned(session: &mut Session, of: &[RoleName]) -> Result<(), QueryError> 
                     let error = QueryError::new(ErrorKind::FeatureNotSupported, message);
                     return Err(error.with_hint("DROP it by its name, or REASSIGN OWNED BY … TO another role"));
                 }
-                for grants in [&mut access.grants, &mut access.schema_grants].into_iter().flatten() {
-                    grants.retain(|grant| grant.grantee != role.oid && grant.grantor != role.oid);
+                let others = |grant: &Grant| grant.grantee != role.oid && grant.grantor != role.oid;
+                access.grant_lists().for_each(|grants| grants.retain(others));
+                access.columns.retain(|column| !column.grants.is_empty());
+                access.defaults.retain(|defaults| defaults.role != role.oid);
+                for defaults in &mut access.defaults {
+                    defaults.grants.retain(others);
                 }
                 draft.put_access(access);
             }

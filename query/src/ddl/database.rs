@@ -1,5 +1,7 @@
 //! CREATE, ALTER, DROP DATABASE and USE.
 
+use std::time::Duration;
+
 use taospg_catalog::{Database, DatabaseOptions, Privileges};
 use taospg_storage::VnodeId;
 
@@ -7,7 +9,7 @@ use super::database_named;
 use crate::access::{Thing, refused};
 use crate::statement::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
 use crate::translate::vnode_options;
-use crate::{ErrorKind, QueryError, Session};
+use crate::{Engine, ErrorKind, QueryError, Session};
 
 pub(super) fn create(session: &mut Session, create: &CreateDatabase) -> Result<String, QueryError> {
     session.refuse_in_block("CREATE DATABASE")?;
@@ -99,12 +101,11 @@ pub(super) async fn drop(
             "cannot drop the currently open database",
         ));
     }
-    let others = engine
-        .sessions()
-        .iter()
-        .filter(|entry| entry.database_oid() == database.oid)
-        .count();
-    if others > 0 && !force {
+    let others = match force {
+        true => 0,
+        false => others_left(&engine, database.oid).await,
+    };
+    if others > 0 {
         let message = format!("database \"{name}\" is being accessed by other users");
         let detail = format!("there are {others} other sessions using the database");
         let error = QueryError::new(ErrorKind::ObjectInUse, message).with_detail(detail);
@@ -115,6 +116,25 @@ pub(super) async fn drop(
     engine.count_drop();
     drop_vnodes(session, &gone)?;
     Ok("DROP DATABASE".into())
+}
+
+/// Times that DROP DATABASE looks whether sessions have ended, and how long it waits between them: five seconds together, as PostgreSQL's.
+const LOOKS: usize = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// How many sessions of the database stay: those of clients that are just leaving are waited for.
+async fn others_left(engine: &Engine, database: u32) -> usize {
+    let there = || {
+        let sessions = engine.sessions();
+        sessions.iter().filter(|entry| entry.database_oid() == database).count()
+    };
+    for _ in 0..LOOKS {
+        if there() == 0 {
+            return 0;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    there()
 }
 
 fn drop_vnodes(session: &Session, gone: &Database) -> Result<(), QueryError> {

@@ -13,6 +13,7 @@ use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
 use super::numeric::{NUMERIC, cast_scalar, from_numeric, to_numeric};
+use super::spans::lengths;
 use crate::pg_type::numeric::normal_key;
 use crate::pg_type::{self, parse_literal};
 use crate::plan::errors;
@@ -98,7 +99,7 @@ impl ScalarUDFImpl for AnyEqual {
             return Ok(ExprSimplifyResult::Original(args));
         };
         let data_type = context.get_data_type(value)?;
-        if data_type == NUMERIC {
+        if data_type == NUMERIC || matches!(data_type, DataType::Interval(_)) {
             return Ok(ExprSimplifyResult::Original(args));
         }
         let list = match array {
@@ -153,6 +154,10 @@ impl ScalarUDFImpl for AnyEqual {
                 continue;
             }
             let (items, value) = (lists.value(row), values.slice(row, 1));
+            let (items, value) = match value.data_type() {
+                DataType::Interval(_) => (lengths(&cast(&items, value.data_type())?)?, lengths(&value)?),
+                _ => (items, value),
+            };
             let (items, value) = match [items.data_type(), value.data_type()].contains(&&NUMERIC) {
                 true if value.data_type().is_floating() => (from_numeric(&items, value.data_type())?, value),
                 true => (comparable(&items)?, comparable(&value)?),

@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
@@ -181,7 +181,6 @@ fn positions(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
 
 /// The lengths of an array's dimensions; an empty array has none.
 fn dimensions(array: &ArrayRef) -> Vec<usize> {
-    use arrow::array::AsArray;
     if array.is_empty() {
         return Vec::new();
     }
@@ -208,7 +207,15 @@ fn joined(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     }
     let null = (args.len() > 2 && !args.is_null(2)).then(|| args.text(2).to_string());
     let mut parts = Vec::new();
-    for value in values(args, 0)? {
+    let mut array = args.list(0);
+    while let Some(lists) = array.as_ref().and_then(|array| array.as_list_opt::<i32>()) {
+        array = Some(lists.values().slice(
+            lists.value_offsets()[0] as usize,
+            (lists.value_offsets()[lists.len()] - lists.value_offsets()[0]) as usize,
+        ));
+    }
+    let all = array.as_ref().map(elements).transpose()?.unwrap_or_default();
+    for value in all {
         match value.is_null() {
             true => parts.extend(null.clone()),
             false => parts.push(scalar_text(&value, args.env().style)?),
@@ -269,19 +276,26 @@ fn slice(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     Ok(array_like(args, 0, part))
 }
 
-/// The element at a place, from 1.
+/// The element at a place in every dimension, from 1; with more or fewer places than dimensions none.
 fn element(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
-    let Some(array) = args.list(0) else {
+    let Some(mut array) = args.list(0) else {
         return Ok(ScalarValue::Null);
     };
     // The vectors of system tables count from 0.
     let vector = matches!(args.type_oid(0), oid::INT2_VECTOR | oid::OID_VECTOR);
-    match usize::try_from(args.int(1) + i64::from(vector)) {
-        Ok(place) if (1..=array.len()).contains(&place) => {
-            ScalarValue::try_from_array(&array, place - 1).map_err(errors::translate)
+    for place in 1..args.len() {
+        let index = match usize::try_from(args.int(place) + i64::from(vector)) {
+            Ok(index) if (1..=array.len()).contains(&index) => index - 1,
+            _ => return Ok(ScalarValue::Null),
+        };
+        let is_last = place + 1 == args.len();
+        match (array.as_list_opt::<i32>(), is_last) {
+            (None, true) => return ScalarValue::try_from_array(&array, index).map_err(errors::translate),
+            (Some(lists), false) if lists.is_valid(index) => array = lists.value(index),
+            _ => return Ok(ScalarValue::Null),
         }
-        _ => Ok(ScalarValue::Null),
     }
+    Ok(ScalarValue::Null)
 }
 
 /// `x op ANY (array)`, `x op ALL (array)`: the word, the operator, the value, the array. NULL where an unknown comparison decides.
@@ -451,9 +465,10 @@ pub const FUNCTIONS: &[Entry] = &[
         description: "the element of an array at a place: what array[place] gives",
         example: "SELECT (ARRAY[1, 2, 3])[2]",
         overloads: &[
-            Overload::new(&[ARRAY, INT4], ELEMENT, element),
+            Overload::new(&[ARRAY, INT4], Kind::Innermost, element).variadic(),
             Overload::new(&[Kind::Jsonb, TEXT], Kind::Jsonb, json::look::get),
             Overload::new(&[Kind::Jsonb, INT4], Kind::Jsonb, json::look::get_element),
+            Overload::new(&[Kind::Jsonb, INT4, INT4], Kind::Jsonb, json::look::get_elements).variadic(),
         ],
     },
     Entry {

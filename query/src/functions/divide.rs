@@ -9,6 +9,8 @@ use arrow::error::ArrowError;
 use datafusion::common::{Result as DfResult, ScalarValue, plan_err};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
+use super::arithmetic::float_out_of_range;
+
 /// Digits of every numeric quotient: all that 128 bits hold.
 const PRECISION: u8 = 38;
 
@@ -102,21 +104,35 @@ impl ScalarUDFImpl for Divide {
     }
 }
 
+fn out_of_range(problem: &str) -> ArrowError {
+    ArrowError::ExternalError(Box::new(float_out_of_range(problem)))
+}
+
 fn divide(left: &ArrayRef, right: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
     match data_type {
         DataType::Float64 => {
             let (left, right) = (left.as_primitive::<Float64Type>(), right.as_primitive::<Float64Type>());
-            let quotient: Float64Array = try_binary(left, right, |left, right| match right {
-                0.0 => Err(ArrowError::DivideByZero),
-                _ => Ok(left / right),
+            let quotient: Float64Array = try_binary(left, right, |left, right| {
+                let quotient = left / right;
+                match right {
+                    0.0 => Err(ArrowError::DivideByZero),
+                    _ if quotient.is_infinite() && left.is_finite() => Err(out_of_range("overflow")),
+                    _ if quotient == 0.0 && left != 0.0 && right.is_finite() => Err(out_of_range("underflow")),
+                    _ => Ok(quotient),
+                }
             })?;
             Ok(Arc::new(quotient))
         }
         DataType::Float32 => {
             let (left, right) = (left.as_primitive::<Float32Type>(), right.as_primitive::<Float32Type>());
-            let quotient: Float32Array = try_binary(left, right, |left, right| match right {
-                0.0 => Err(ArrowError::DivideByZero),
-                _ => Ok(left / right),
+            let quotient: Float32Array = try_binary(left, right, |left, right| {
+                let quotient = left / right;
+                match right {
+                    0.0 => Err(ArrowError::DivideByZero),
+                    _ if quotient.is_infinite() && left.is_finite() => Err(out_of_range("overflow")),
+                    _ if quotient == 0.0 && left != 0.0 && right.is_finite() => Err(out_of_range("underflow")),
+                    _ => Ok(quotient),
+                }
             })?;
             Ok(Arc::new(quotient))
         }

@@ -1,13 +1,21 @@
-//! `interval * number`, `interval / number`.
+//! `interval * number`, `interval / number`; the longest and the shortest of several intervals and of a group's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::compute::binary;
-use arrow::datatypes::{DataType, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
+};
 use datafusion::common::{Result as DfResult, ScalarValue, plan_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
 
+use super::spans::length;
+use crate::pg_type::of_duration;
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
 
@@ -83,6 +91,205 @@ impl ScalarUDFImpl for IntervalScale {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),
             false => Ok(ColumnarValue::Array(result)),
         }
+    }
+}
+
+const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+
+/// `greatest` and `least` of intervals.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Greatest {
+    largest: bool,
+    signature: Signature,
+}
+
+impl Greatest {
+    pub fn new(largest: bool) -> Greatest {
+        Greatest {
+            largest,
+            signature: Signature::variadic_any(Volatility::Immutable),
+        }
+    }
+}
+
+/// Whether an interval takes another's place.
+fn goes_before(largest: bool, value: IntervalMonthDayNano, other: IntervalMonthDayNano) -> bool {
+    match largest {
+        true => length(value) > length(other),
+        false => length(value) < length(other),
+    }
+}
+
+impl ScalarUDFImpl for Greatest {
+    fn name(&self) -> &str {
+        if self.largest {
+            "interval_greatest"
+        } else {
+            "interval_least"
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {
+        Ok(INTERVAL)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let mut found: Vec<Option<IntervalMonthDayNano>> = vec![None; args.number_rows];
+        for arg in &args.args {
+            let array = arg.to_array(args.number_rows)?;
+            if *array.data_type() == DataType::Null {
+                continue;
+            }
+            let array = of_duration(&array)?;
+            for (slot, value) in found.iter_mut().zip(array.as_primitive::<IntervalMonthDayNanoType>()) {
+                if let Some(value) = value
+                    && slot.is_none_or(|known| goes_before(self.largest, value, known))
+                {
+                    *slot = Some(value);
+                }
+            }
+        }
+        let array: PrimitiveArray<IntervalMonthDayNanoType> = found.into_iter().collect();
+        Ok(ColumnarValue::Array(Arc::new(array)))
+    }
+}
+
+/// `max` and `min` of intervals.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Extreme {
+    largest: bool,
+    signature: Signature,
+}
+
+impl Extreme {
+    pub fn new(largest: bool) -> Extreme {
+        Extreme {
+            largest,
+            signature: Signature::exact(vec![INTERVAL], Volatility::Immutable),
+        }
+    }
+}
+
+impl AggregateUDFImpl for Extreme {
+    fn name(&self) -> &str {
+        if self.largest { "interval_max" } else { "interval_min" }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {
+        Ok(INTERVAL)
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
+        Ok(Box::new(Found {
+            largest: self.largest,
+            value: None,
+        }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> DfResult<Vec<FieldRef>> {
+        Ok(vec![Field::new(format!("{}[value]", args.name), INTERVAL, true).into()])
+    }
+
+    fn create_sliding_accumulator(&self, _: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
+        Ok(Box::new(Frame {
+            largest: self.largest,
+            values: BTreeMap::new(),
+        }))
+    }
+}
+
+/// The longest or shortest interval so far; of two that are as long the later one.
+#[derive(Debug)]
+struct Found {
+    largest: bool,
+    value: Option<IntervalMonthDayNano>,
+}
+
+impl Accumulator for Found {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
+        for value in values[0].as_primitive::<IntervalMonthDayNanoType>().iter().flatten() {
+            if self.value.is_none_or(|known| !goes_before(self.largest, known, value)) {
+                self.value = Some(value);
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> DfResult<()> {
+        self.update_batch(states)
+    }
+
+    fn evaluate(&mut self) -> DfResult<ScalarValue> {
+        Ok(ScalarValue::IntervalMonthDayNano(self.value))
+    }
+
+    fn state(&mut self) -> DfResult<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+/// The intervals of a window's frame by their lengths, with how many of each length there are.
+#[derive(Debug)]
+struct Frame {
+    largest: bool,
+    values: BTreeMap<i128, (IntervalMonthDayNano, usize)>,
+}
+
+impl Accumulator for Frame {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
+        for value in values[0].as_primitive::<IntervalMonthDayNanoType>().iter().flatten() {
+            let (last, count) = self.values.entry(length(value)).or_insert((value, 0));
+            (*last, *count) = (value, *count + 1);
+        }
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
+        for value in values[0].as_primitive::<IntervalMonthDayNanoType>().iter().flatten() {
+            if let Some((_, count)) = self.values.get_mut(&length(value)) {
+                *count -= 1;
+                if *count == 0 {
+                    self.values.remove(&length(value));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> DfResult<()> {
+        self.update_batch(states)
+    }
+
+    fn evaluate(&mut self) -> DfResult<ScalarValue> {
+        let end = match self.largest {
+            true => self.values.last_key_value(),
+            false => self.values.first_key_value(),
+        };
+        Ok(ScalarValue::IntervalMonthDayNano(end.map(|(_, (value, _))| *value)))
+    }
+
+    fn state(&mut self) -> DfResult<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.values.len() * size_of::<(i128, IntervalMonthDayNano, usize)>()
     }
 }
 

@@ -2,9 +2,9 @@
 
 use datafusion::common::ScalarValue;
 
-use super::numeric::cast_scalar;
+use super::numeric::{cast_scalar, refused};
 use super::signature::{Args, Entry, Kind, Overload, float8, int4, numeric, refuse, text, whole};
-use crate::pg_type::numeric::normal_key;
+use crate::pg_type::numeric::{Decimal, Numeric, PowerError, normal_key};
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
 
@@ -123,6 +123,35 @@ fn factorial(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     }
 }
 
+/// A numeric that was computed, or why it was not.
+fn computed(result: Result<Numeric, PowerError>) -> Result<ScalarValue, QueryError> {
+    let error = match result {
+        Ok(numeric) => return Ok(numeric.scalar()),
+        Err(error) => error,
+    };
+    match error {
+        PowerError::Number(error) => Err(refused(error, "")),
+        PowerError::LogarithmOfZero => positive(0.0).map(float8),
+        PowerError::LogarithmOfNegative => positive(-1.0).map(float8),
+        PowerError::RootOfNegative => refuse(ErrorKind::InvalidArgumentForPowerFunction, ROOT_OF_NEGATIVE),
+        PowerError::ZeroToNegative => refuse(ErrorKind::InvalidArgumentForPowerFunction, ZERO_TO_NEGATIVE),
+        PowerError::NegativeToFraction => refuse(ErrorKind::InvalidArgumentForPowerFunction, NEGATIVE_TO_FRACTION),
+    }
+}
+
+const ROOT_OF_NEGATIVE: &str = "cannot take square root of a negative number";
+const ZERO_TO_NEGATIVE: &str = "zero raised to a negative power is undefined";
+const NEGATIVE_TO_FRACTION: &str = "a negative number raised to a non-integer power yields a complex result";
+
+fn logarithm_of_numeric(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
+    let ten = Numeric::Finite(Decimal::new(10, 0));
+    computed(args.exact(0).logarithm(&ten))
+}
+
+fn power_of_numerics(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
+    computed(args.exact(0).power(&args.exact(1)))
+}
+
 /// A logarithm's argument.
 fn positive(value: f64) -> Result<f64, QueryError> {
     let problem = match value {
@@ -144,16 +173,10 @@ fn finite(result: f64, arguments: &[f64]) -> Result<ScalarValue, QueryError> {
 fn power(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     let (base, exponent) = (args.float(0), args.float(1));
     if base == 0.0 && exponent < 0.0 {
-        return refuse(
-            ErrorKind::InvalidArgumentForPowerFunction,
-            "zero raised to a negative power is undefined",
-        );
+        return refuse(ErrorKind::InvalidArgumentForPowerFunction, ZERO_TO_NEGATIVE);
     }
     if base < 0.0 && base.is_finite() && exponent.is_finite() && exponent.fract() != 0.0 {
-        return refuse(
-            ErrorKind::InvalidArgumentForPowerFunction,
-            "a negative number raised to a non-integer power yields a complex result",
-        );
+        return refuse(ErrorKind::InvalidArgumentForPowerFunction, NEGATIVE_TO_FRACTION);
     }
     finite(base.powf(exponent), &[base, exponent])
 }
@@ -161,10 +184,7 @@ fn power(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
 fn square_root(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     let value = args.float(0);
     match value < 0.0 {
-        true => refuse(
-            ErrorKind::InvalidArgumentForPowerFunction,
-            "cannot take square root of a negative number",
-        ),
+        true => refuse(ErrorKind::InvalidArgumentForPowerFunction, ROOT_OF_NEGATIVE),
         false => Ok(float8(value.sqrt())),
     }
 }
@@ -363,9 +383,10 @@ pub const FUNCTIONS: &[Entry] = &[
         name: "exp",
         description: "e to the power of a number",
         example: "SELECT exp(1)",
-        overloads: &[Overload::new(&[FLOAT], FLOAT, |args| {
-            finite(args.float(0).exp(), &[args.float(0)])
-        })],
+        overloads: &[
+            Overload::new(&[FLOAT], FLOAT, |args| finite(args.float(0).exp(), &[args.float(0)])),
+            Overload::new(&[NUMERIC], NUMERIC, |args| computed(args.exact(0).exponential())),
+        ],
     },
     Entry {
         name: "factorial",
@@ -397,9 +418,10 @@ pub const FUNCTIONS: &[Entry] = &[
         name: "ln",
         description: "the natural logarithm",
         example: "SELECT ln(2)",
-        overloads: &[Overload::new(&[FLOAT], FLOAT, |args| {
-            Ok(float8(positive(args.float(0))?.ln()))
-        })],
+        overloads: &[
+            Overload::new(&[FLOAT], FLOAT, |args| Ok(float8(positive(args.float(0))?.ln()))),
+            Overload::new(&[NUMERIC], NUMERIC, |args| computed(args.exact(0).natural_logarithm())),
+        ],
     },
     Entry {
         name: "log",
@@ -414,15 +436,20 @@ pub const FUNCTIONS: &[Entry] = &[
                     false => Ok(float8(snapped(value.log10() / base.log10()))),
                 }
             }),
+            Overload::new(&[NUMERIC], NUMERIC, logarithm_of_numeric),
+            Overload::new(&[NUMERIC, NUMERIC], NUMERIC, |args| {
+                computed(args.exact(1).logarithm(&args.exact(0)))
+            }),
         ],
     },
     Entry {
         name: "log10",
         description: "the logarithm to base 10",
         example: "SELECT log10(100)",
-        overloads: &[Overload::new(&[FLOAT], FLOAT, |args| {
-            Ok(float8(positive(args.float(0))?.log10()))
-        })],
+        overloads: &[
+            Overload::new(&[FLOAT], FLOAT, |args| Ok(float8(positive(args.float(0))?.log10()))),
+            Overload::new(&[NUMERIC], NUMERIC, logarithm_of_numeric),
+        ],
     },
     Entry {
         name: "min_scale",
@@ -447,13 +474,19 @@ pub const FUNCTIONS: &[Entry] = &[
         name: "pow",
         description: "a number to the power of another",
         example: "SELECT pow(2, 10)",
-        overloads: &[Overload::new(&[FLOAT, FLOAT], FLOAT, power)],
+        overloads: &[
+            Overload::new(&[FLOAT, FLOAT], FLOAT, power),
+            Overload::new(&[NUMERIC, NUMERIC], NUMERIC, power_of_numerics),
+        ],
     },
     Entry {
         name: "power",
         description: "a number to the power of another: what ^ gives",
         example: "SELECT power(2, 10)",
-        overloads: &[Overload::new(&[FLOAT, FLOAT], FLOAT, power)],
+        overloads: &[
+            Overload::new(&[FLOAT, FLOAT], FLOAT, power),
+            Overload::new(&[NUMERIC, NUMERIC], NUMERIC, power_of_numerics),
+        ],
     },
     Entry {
         name: "scale",
@@ -490,7 +523,10 @@ pub const FUNCTIONS: &[Entry] = &[
         name: "sqrt",
         description: "the square root",
         example: "SELECT sqrt(2)",
-        overloads: &[Overload::new(&[FLOAT], FLOAT, square_root)],
+        overloads: &[
+            Overload::new(&[FLOAT], FLOAT, square_root),
+            Overload::new(&[NUMERIC], NUMERIC, |args| computed(args.exact(0).square_root())),
+        ],
     },
     Entry {
         name: "tand",

@@ -15,14 +15,14 @@ pub mod calendar;
 mod digest;
 mod divide;
 pub mod first_last;
-mod interval;
+pub mod interval;
 pub mod json;
 mod math;
 pub mod now;
 pub mod number_cast;
 mod number_pattern;
 pub mod numeric;
-mod numeric_aggregates;
+pub mod numeric_aggregates;
 mod only_value;
 pub mod overloaded;
 pub mod read_text;
@@ -37,6 +37,7 @@ pub mod text;
 pub mod text_style;
 pub mod time_bucket;
 mod time_pattern;
+pub mod time_shift;
 pub mod times;
 
 pub use any_equal::ANY_EQUAL;
@@ -74,6 +75,21 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         make: || Callable::Scalar(any_equal::AnyEqual::new().into()),
         description: "whether a value is an element of an array: x = ANY(array)",
         example: "SELECT 2 = ANY(ARRAY[1, 2])",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(arithmetic::Checked::new(arithmetic::Operation::Add).into()),
+        description: "the sum of two integers or floats, refused when it is too large",
+        example: "SELECT 1 + 2",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(arithmetic::Checked::new(arithmetic::Operation::Multiply).into()),
+        description: "the product of two integers or floats, refused when it is too large",
+        example: "SELECT 2 * 3",
+    },
+    FunctionEntry {
+        make: || Callable::Scalar(arithmetic::Checked::new(arithmetic::Operation::Subtract).into()),
+        description: "the difference of two integers or floats, refused when it is too large",
+        example: "SELECT 3 - 2",
     },
     FunctionEntry {
         make: || Callable::Scalar(now::Clock::new().into()),
@@ -119,21 +135,6 @@ pub const FUNCTIONS: &[FunctionEntry] = &[
         make: || Callable::Aggregate(FirstLast::new("first_known", false, true).into()),
         description: "the earliest value that is not NULL: what first(value) means",
         example: "SELECT first(current) FROM meters",
-    },
-    FunctionEntry {
-        make: || Callable::Scalar(arithmetic::Checked::new(arithmetic::Operation::Add).into()),
-        description: "the sum of two integers, refused when it is too large",
-        example: "SELECT 1 + 2",
-    },
-    FunctionEntry {
-        make: || Callable::Scalar(arithmetic::Checked::new(arithmetic::Operation::Multiply).into()),
-        description: "the product of two integers, refused when it is too large",
-        example: "SELECT 2 * 3",
-    },
-    FunctionEntry {
-        make: || Callable::Scalar(arithmetic::Checked::new(arithmetic::Operation::Subtract).into()),
-        description: "the difference of two integers, refused when it is too large",
-        example: "SELECT 3 - 2",
     },
     FunctionEntry {
         make: || Callable::Scalar(interval::IntervalScale::new(true).into()),
@@ -358,7 +359,7 @@ pub fn to_text() -> Arc<ScalarUDF> {
     FUNCTION.clone()
 }
 
-/// The function behind `+`, `-` and `*` of integers.
+/// The function behind `+`, `-` and `*` of integers and floats.
 pub fn checked(operation: Operation) -> Arc<ScalarUDF> {
     static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
         let make = |operation| Arc::new(arithmetic::Checked::new(operation).into());

@@ -11,6 +11,7 @@ use arrow::error::ArrowError;
 use datafusion::common::{Result as DfResult, ScalarValue, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
+use super::arithmetic::float_out_of_range;
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError};
 
@@ -90,9 +91,7 @@ fn converted(array: &ArrayRef, target: &DataType) -> DfResult<ArrayRef> {
                     (_, true) => "underflow",
                     _ => return Ok(real),
                 };
-                let message = format!("value out of range: {problem}");
-                let error = QueryError::new(ErrorKind::NumericValueOutOfRange, message);
-                Err(ArrowError::ExternalError(Box::new(errors::wrap(error))))
+                Err(ArrowError::ExternalError(Box::new(float_out_of_range(problem))))
             })?;
             Arc::new(reals)
         }

@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 };
 
 use super::numeric::{NUMERIC, Unary, from_numeric, to_numeric};
-use super::numeric_aggregates::NumericAggregate;
+use super::numeric_aggregates::{Made, NumericAggregate};
 use crate::pg_type::numeric::{Decimal, Numeric, Rounding};
 
 /// What a function makes of a numeric.
@@ -46,18 +46,11 @@ const OF_DOUBLES: &[&str] = &[
     "cosh",
     "cot",
     "degrees",
-    "exp",
     "isnan",
-    "ln",
-    "log",
-    "log10",
     "log2",
-    "pow",
-    "power",
     "radians",
     "sin",
     "sinh",
-    "sqrt",
     "tan",
     "tanh",
     "to_timestamp",
@@ -90,10 +83,16 @@ const AGGREGATES_OF_DOUBLES: &[&str] = &[
     "regr_sxx",
     "regr_sxy",
     "regr_syy",
-    "stddev",
-    "stddev_pop",
-    "var",
-    "var_pop",
+];
+
+/// Aggregates that give a numeric for numerics.
+const AGGREGATES_OF_NUMERICS: &[(&str, Made)] = &[
+    ("avg", Made::Average),
+    ("stddev", Made::Deviation),
+    ("stddev_pop", Made::PopulationDeviation),
+    ("sum", Made::Sum),
+    ("var", Made::Variance),
+    ("var_pop", Made::PopulationVariance),
 ];
 
 /// Puts them in the place of what is registered.
@@ -106,17 +105,14 @@ pub fn register(state: &mut SessionState) {
             super::register_scalar(state, Arc::new(Overloaded::new(inner, overload).into()));
         }
     }
-    let numeric = [
-        ("sum", NumericAggregate::sum as fn() -> NumericAggregate),
-        ("avg", NumericAggregate::average),
-    ];
-    let aggregates = AGGREGATES_OF_DOUBLES.iter().map(|name| (*name, None));
-    for (name, numeric) in aggregates.chain(numeric.map(|(name, make)| (name, Some(make)))) {
+    let of_doubles = AGGREGATES_OF_DOUBLES.iter().map(|name| (*name, None));
+    let of_numerics = AGGREGATES_OF_NUMERICS.iter().map(|(name, made)| (*name, Some(*made)));
+    for (name, made) in of_doubles.chain(of_numerics) {
         if let Some(inner) = state.aggregate_functions().get(name).cloned() {
-            let numeric = numeric.map(|make| Arc::new(AggregateUDF::from(make())));
             let function = OverloadedAggregate {
                 inner,
-                numeric,
+                made,
+                numeric: made.map(|made| Arc::new(AggregateUDF::from(NumericAggregate::new(made)))),
                 signature: Signature::user_defined(Volatility::Immutable),
             };
             if let Err(error) = state.register_udaf(Arc::new(function.into())) {
@@ -340,8 +336,21 @@ impl ScalarUDFImpl for NumericUnary {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct OverloadedAggregate {
     pub inner: Arc<AggregateUDF>,
+    pub made: Option<Made>,
     pub numeric: Option<Arc<AggregateUDF>>,
     signature: Signature,
+}
+
+impl OverloadedAggregate {
+    /// Whether it gives a numeric for these: all but a sum do for integers and decimals as well.
+    pub fn gives_numeric(&self, types: &[DataType]) -> bool {
+        let exact = |data_type: &DataType| data_type.is_integer() || matches!(data_type, DataType::Decimal128(..));
+        match self.made {
+            None => false,
+            Some(Made::Sum) => has_numeric(types),
+            Some(_) => has_numeric(types) || types.iter().all(exact),
+        }
+    }
 }
 
 impl AggregateUDFImpl for OverloadedAggregate {
@@ -358,11 +367,17 @@ impl AggregateUDFImpl for OverloadedAggregate {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
-        coerced(types, |fields| fields_with_udf(fields, self.inner.as_ref()))
+        let coerced = coerced(types, |fields| fields_with_udf(fields, self.inner.as_ref()))?;
+        // Integers stay what they are: doubles of them would give a double.
+        Ok(if self.gives_numeric(types) {
+            types.to_vec()
+        } else {
+            coerced
+        })
     }
 
     fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
-        match has_numeric(types) && self.numeric.is_some() {
+        match self.gives_numeric(types) {
             true => Ok(NUMERIC),
             false => self.inner.return_type(&with_doubles(types)),
         }
@@ -370,7 +385,7 @@ impl AggregateUDFImpl for OverloadedAggregate {
 
     fn return_field(&self, fields: &[FieldRef]) -> DfResult<FieldRef> {
         let types: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
-        match has_numeric(&types) {
+        match has_numeric(&types) || self.gives_numeric(&types) {
             true => Ok(Field::new(self.name(), self.return_type(&types)?, true).into()),
             false => self.inner.return_field(fields),
         }

@@ -27,7 +27,7 @@ use super::calendar::session_zone;
 use super::numeric::{NUMERIC, cast_scalar};
 use super::sets::of_list;
 use super::text_style::session_style;
-use crate::pg_type::numeric::{Numeric, decode_key, encode_decimal};
+use crate::pg_type::numeric::{Decimal, Numeric, decode_key, encode_decimal};
 use crate::pg_type::write::TextStyle;
 use crate::pg_type::{self, oid, parse_literal, type_metadata};
 use crate::plan::errors;
@@ -86,6 +86,8 @@ pub enum Kind {
     Element,
     /// An array of such a type; as a result also of texts and the like.
     ArrayOf(&'static Kind),
+    /// Result: what is under all dimensions of the first array.
+    Innermost,
     /// Result: what the argument at this place is.
     As(usize),
     /// Result: an array of what the argument at this place is.
@@ -304,6 +306,14 @@ fn list_of(item: DataType) -> DataType {
     DataType::List(Arc::new(Field::new("item", item, true)))
 }
 
+/// The field of the elements under all dimensions.
+fn innermost(field: &Field) -> Field {
+    match field.data_type() {
+        DataType::List(item) => innermost(item),
+        _ => field.clone(),
+    }
+}
+
 /// The function of an entry.
 pub fn function(entry: &'static Entry) -> ScalarUDF {
     let any = |of: fn(&Overload) -> bool| entry.overloads.iter().any(of);
@@ -448,6 +458,13 @@ impl BySignature {
                 });
                 let item = item.unwrap_or_else(|| Field::new("item", DataType::Utf8View, true));
                 item.with_name(self.entry.name).with_nullable(true)
+            }
+            Kind::Innermost => {
+                let item = fields.iter().find_map(|field| match field.data_type() {
+                    DataType::List(_) => Some(innermost(field).with_name(self.entry.name).with_nullable(true)),
+                    _ => None,
+                });
+                item.unwrap_or_else(|| Field::new(self.entry.name, DataType::Utf8View, true))
             }
             Kind::Whole => Field::new(self.entry.name, DataType::Decimal128(38, 0), true),
             Kind::Numeric => Field::new(self.entry.name, NUMERIC, true),
@@ -749,6 +766,17 @@ impl<'a> Args<'a> {
             },
             _ => (i128::from(self.int(place)), 0),
         })
+    }
+
+    /// A number with all of its digits.
+    pub fn exact(&self, place: usize) -> Numeric {
+        match self.value(place) {
+            ScalarValue::LargeBinary(Some(key)) => decode_key(key),
+            ScalarValue::Decimal128(Some(digits), _, scale) => {
+                Numeric::Finite(Decimal::new(*digits, u32::try_from(*scale).unwrap_or(0)))
+            }
+            _ => Numeric::Finite(Decimal::new(self.int(place), 0)),
+        }
     }
 
     pub fn date(&self, place: usize) -> i32 {

@@ -35,9 +35,17 @@ impl SpanFunction {
     }
 }
 
-fn length(value: IntervalMonthDayNano) -> i128 {
+/// Nanoseconds, months being 30 days and days 24 hours.
+pub fn length(value: IntervalMonthDayNano) -> i128 {
     let days = i128::from(value.months) * 30 + i128::from(value.days);
     days * 86_400_000_000_000 + i128::from(value.nanoseconds)
+}
+
+/// The lengths of intervals.
+pub fn lengths(intervals: &ArrayRef) -> DfResult<ArrayRef> {
+    let values = intervals.as_primitive::<IntervalMonthDayNanoType>();
+    let lengths: Decimal128Array = values.unary::<_, Decimal128Type>(length);
+    Ok(Arc::new(lengths.with_precision_and_scale(DIGITS, 0)?))
 }
 
 impl ScalarUDFImpl for SpanFunction {
@@ -65,11 +73,7 @@ impl ScalarUDFImpl for SpanFunction {
         let intervals = of_duration(&array)?;
         let result: ArrayRef = match self.span {
             Span::Justified => intervals,
-            Span::Length => {
-                let values = intervals.as_primitive::<IntervalMonthDayNanoType>();
-                let lengths: Decimal128Array = values.unary::<_, Decimal128Type>(length);
-                Arc::new(lengths.with_precision_and_scale(DIGITS, 0)?)
-            }
+            Span::Length => lengths(&intervals)?,
         };
         match scalar {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),

@@ -205,9 +205,10 @@ fn as_text(array: &ArrayRef, style: TextStyle) -> DfResult<ArrayRef> {
                 DataType::Boolean => initials(&elements),
                 _ => elements,
             };
+            let nested = matches!(lists.values().data_type(), DataType::List(_));
             Box::new(move |row, out| {
                 let offsets = lists.value_offsets();
-                write_list(&elements, offsets[row] as usize..offsets[row + 1] as usize, out);
+                write_list(&elements, offsets[row] as usize..offsets[row + 1] as usize, nested, out);
             })
         }
         _ => return Ok(cast(array, &DataType::Utf8View)?),
@@ -235,8 +236,8 @@ fn initials(texts: &ArrayRef) -> ArrayRef {
     Arc::new(letters.collect::<StringViewArray>())
 }
 
-/// `{a,"b c",NULL}`
-fn write_list(elements: &ArrayRef, range: std::ops::Range<usize>, out: &mut Vec<u8>) {
+/// `{a,"b c",NULL}`. `nested`: the elements are arrays, which need no quotes.
+fn write_list(elements: &ArrayRef, range: std::ops::Range<usize>, nested: bool, out: &mut Vec<u8>) {
     let texts = elements.as_string_view();
     out.push(b'{');
     for (place, index) in range.enumerate() {
@@ -249,7 +250,7 @@ fn write_list(elements: &ArrayRef, range: std::ops::Range<usize>, out: &mut Vec<
         }
         let text = texts.value(index);
         let special = |letter: char| letter.is_ascii_whitespace() || matches!(letter, '{' | '}' | ',' | '"' | '\\');
-        if !text.is_empty() && !text.eq_ignore_ascii_case("null") && !text.contains(special) {
+        if nested || !text.is_empty() && !text.eq_ignore_ascii_case("null") && !text.contains(special) {
             out.extend_from_slice(text.as_bytes());
             continue;
         }

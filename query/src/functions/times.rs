@@ -440,6 +440,12 @@ pub const FUNCTIONS: &[Entry] = &[
 ];
 
 fn minus(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
+    if [args.micros(0), args.micros(1)]
+        .iter()
+        .any(|micros| [i64::MIN, i64::MAX].contains(micros))
+    {
+        return refuse(ErrorKind::DatetimeFieldOverflow, "cannot subtract infinite timestamps");
+    }
     match difference(args.micros(0), args.micros(1)) {
         Some(value) => Ok(ScalarValue::IntervalMonthDayNano(Some(value))),
         None => out_of_range(),

@@ -97,9 +97,9 @@ impl CopyIn {
         }
         let options = CopyOptions::new(options, legacy_options)?;
         let target = relation_name(table_name).target(session)?;
-        session.may_insert(&target, Privileges::INSERT)?;
         let columns: Vec<ColumnName> = columns.iter().map(|column| (folded(column), None)).collect();
         let fields = target.fields((!columns.is_empty()).then_some(columns.as_slice()))?;
+        session.may_insert(&target, Privileges::INSERT, &fields)?;
         let (reader, rows) = open(session, &options, target, fields)?;
         Ok(CopyIn {
             engine: Arc::clone(session.engine()),

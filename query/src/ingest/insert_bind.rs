@@ -433,17 +433,16 @@ impl PreparedInsert {
 
     /// ON CONFLICT DO UPDATE changes rows that are there.
     fn check_rights(&self, session: &Session, bound: &Bound) -> Result<(), QueryError> {
-        let mut needed = match self.inner.conflict {
-            OnConflict::Update(_) => Privileges::INSERT.with(Privileges::UPDATE),
-            OnConflict::None | OnConflict::DoNothing => Privileges::INSERT,
-        };
-        if self.returning.is_some() {
-            needed = needed.with(Privileges::SELECT);
-        }
         for clause in &bound.clauses {
-            session.may_insert(&clause.target, needed)?;
+            let target = &clause.target;
+            session.may_insert(target, Privileges::INSERT, &clause.fields)?;
+            if let OnConflict::Update(columns) = &self.inner.conflict {
+                session.may_insert(target, Privileges::UPDATE, &target.fields(Some(columns))?)?;
+            }
         }
-        Ok(())
+        self.returning
+            .as_ref()
+            .map_or(Ok(()), |returning| returning.check(session))
     }
 
     /// The definitions have changed since.

@@ -26,6 +26,7 @@ use super::names::{CatalogNames, Names};
 use super::target::{Field, Place, TBNAME, Target};
 use super::time::TimeReader;
 use crate::plan::{self, PreparedQuery};
+use crate::statement::precedence;
 use crate::{Engine, ErrorKind, Outcome, Parameter, QueryError, Session};
 
 /// What the rows of a query may hold in memory until its end, as those of a COPY.
@@ -143,7 +144,8 @@ fn parse_expression(text: &str) -> Result<ast::Expr, QueryError> {
     let mut parser = Parser::new(&PostgreSqlDialect {})
         .try_with_sql(text)
         .map_err(|error| syntax(error.to_string()))?;
-    let expression = parser.parse_expr().map_err(|error| syntax(error.to_string()))?;
+    let mut expression = parser.parse_expr().map_err(|error| syntax(error.to_string()))?;
+    precedence::mend(&mut expression);
     match parser.peek_token().token {
         datafusion::sql::sqlparser::tokenizer::Token::EOF => Ok(expression),
         token => Err(syntax(format!("unexpected {token}"))),

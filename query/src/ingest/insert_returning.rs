@@ -29,6 +29,7 @@ use super::time::TimeReader;
 use crate::copy_out::{select_in, template};
 use crate::plan::{self, Returning};
 use crate::session::HELD_BYTES_MAX;
+use crate::statement::precedence;
 use crate::temporary;
 use crate::{ErrorKind, Outcome, Parameter, QueryError, Session};
 
@@ -56,8 +57,9 @@ impl Insert {
         let padded: String = before.chain(self.text[span].chars()).collect();
         let parse = || -> Result<Vec<ast::SelectItem>, ParserError> {
             let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(&padded)?;
-            let items = parser.parse_comma_separated(Parser::parse_select_item)?;
+            let mut items = parser.parse_comma_separated(Parser::parse_select_item)?;
             parser.expect_token(&Token::EOF)?;
+            precedence::mend(&mut items);
             Ok(items)
         };
         let items = parse().map_err(|error| crate::statement::syntax_error(&padded, error))?;

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ListArray, new_empty_array};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
+use arrow::datatypes::IntervalMonthDayNano;
 use chrono_tz::Tz;
 use datafusion::common::ScalarValue;
 
 use super::interval::parse_interval;
 use super::numeric::Numeric;
 use super::time::{self, Reading, TimeError};
-use super::{Format, Parameter, arrow_type, element_oid, json, oid, type_name, utc};
+use super::{Format, Parameter, array, arrow_type, element_oid, json, oid, type_name, utc};
 use crate::functions::numeric::refused;
 use crate::{ErrorKind, QueryError};
 
@@ -22,9 +20,6 @@ const EPOCH_2000_DAYS: i32 = 10_957;
 /// PostgreSQL's timestamps begin with 4714-11-24 BC, Julian day 0, and end before 294277-01-01.
 const TIMESTAMP_MIN_NS: i128 = -210_866_803_200 * 1_000_000_000;
 const TIMESTAMP_END_NS: i128 = 9_224_318_016_000 * 1_000_000_000;
-
-/// Elements of an array parameter at most: PostgreSQL's own limit of 1 GB allows no more of the smallest.
-const ARRAY_ELEMENTS_MAX: usize = 1 << 27;
 
 /// The value of a Bind parameter of this type. Texts of times are read as `reading` says. Timestamps come in microseconds, or in
 /// nanoseconds where their text has that many digits.
@@ -88,7 +83,7 @@ fn syntax(oid: u32, text: &str) -> QueryError {
     )
 }
 
-fn out_of_range(oid: u32, text: &str) -> QueryError {
+pub(super) fn out_of_range(oid: u32, text: &str) -> QueryError {
     QueryError::new(
         ErrorKind::NumericValueOutOfRange,
         format!("value \"{text}\" is out of range for type {}", type_name(oid)),
@@ -117,7 +112,7 @@ fn time_error(oid: u32, text: &str) -> impl Fn(TimeError) -> QueryError {
 pub fn parse_literal(oid: u32, text: &str, reading: impl Into<Reading>) -> Result<ScalarValue, QueryError> {
     let reading = reading.into();
     if let Some(element) = element_oid(oid) {
-        return array_text(oid, element, text, reading);
+        return array::read_text(oid, element, text, reading);
     }
     let trimmed = text.trim();
     let integer = || integer_text(oid, trimmed);
@@ -246,13 +241,6 @@ fn bytea_error(text: &str) -> QueryError {
     QueryError::new(ErrorKind::InvalidParameterValue, message)
 }
 
-fn several_dimensions() -> QueryError {
-    QueryError::new(
-        ErrorKind::FeatureNotSupported,
-        "arrays of several dimensions are not supported",
-    )
-}
-
 fn bytea_text(text: &str) -> Option<Vec<u8>> {
     if let Some(hex) = text.strip_prefix("\\x") {
         let digits: Vec<u8> = hex
@@ -306,106 +294,16 @@ fn uuid_text(text: &str) -> Option<String> {
     ))
 }
 
-/// `{1,2,NULL,"a b"}`: one dimension.
-fn array_text(oid: u32, element: u32, text: &str, reading: Reading) -> Result<ScalarValue, QueryError> {
-    let malformed = || {
-        QueryError::new(
-            ErrorKind::InvalidTextRepresentation,
-            format!("malformed array literal: \"{text}\""),
-        )
-    };
-    let inner = text
-        .trim()
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .ok_or_else(malformed)?;
-    let null = null_of(element);
-    let mut values = Vec::new();
-    let mut chars = inner.chars().peekable();
-    while chars.peek().is_some_and(|c| c.is_whitespace()) {
-        chars.next();
-    }
-    if chars.peek().is_none() {
-        return list(oid, element, values);
-    }
-    loop {
-        while chars.peek().is_some_and(|c| c.is_whitespace()) {
-            chars.next();
-        }
-        let mut item = String::new();
-        let quoted = chars.peek() == Some(&'"');
-        if quoted {
-            chars.next();
-            loop {
-                match chars.next().ok_or_else(malformed)? {
-                    '"' => break,
-                    '\\' => item.push(chars.next().ok_or_else(malformed)?),
-                    c => item.push(c),
-                }
-            }
-            while chars.peek().is_some_and(|c| c.is_whitespace()) {
-                chars.next();
-            }
-        } else {
-            while let Some(c) = chars.peek().copied() {
-                match c {
-                    ',' => break,
-                    '{' if item.is_empty() => return Err(several_dimensions()),
-                    '{' | '}' | '"' => return Err(malformed()),
-                    '\\' => {
-                        chars.next();
-                        item.push(chars.next().ok_or_else(malformed)?);
-                    }
-                    c => {
-                        chars.next();
-                        item.push(c);
-                    }
-                }
-            }
-            item.truncate(item.trim_end().len());
-            if item.is_empty() {
-                return Err(malformed());
-            }
-        }
-        values.push(match !quoted && item.eq_ignore_ascii_case("null") {
-            true => null.clone(),
-            false => parse_literal(element, &item, reading)?,
-        });
-        match chars.next() {
-            None => return list(oid, element, values),
-            Some(',') => {}
-            Some(_) => return Err(malformed()),
-        }
-    }
-}
-
-fn null_of(oid: u32) -> ScalarValue {
+pub(super) fn null_of(oid: u32) -> ScalarValue {
     arrow_type(oid)
         .and_then(|data_type| ScalarValue::try_from(&data_type).ok())
         .unwrap_or(ScalarValue::Null)
 }
 
-fn list(oid: u32, element: u32, values: Vec<ScalarValue>) -> Result<ScalarValue, QueryError> {
-    let element_type = arrow_type(element).unwrap_or(DataType::Utf8View);
-    let failed = |problem: String| QueryError::new(ErrorKind::InvalidTextRepresentation, problem);
-    let array: ArrayRef = match values.is_empty() {
-        true => new_empty_array(&element_type),
-        false => {
-            let cast: Result<Vec<ScalarValue>, _> = values.iter().map(|value| value.cast_to(&element_type)).collect();
-            let cast = cast.map_err(|_| out_of_range(oid, "{…}"))?;
-            ScalarValue::iter_to_array(cast).map_err(|error| failed(error.strip_backtrace()))?
-        }
-    };
-    let offsets = OffsetBuffer::from_lengths([array.len()]);
-    let field = Field::new("item", element_type, true);
-    let list = ListArray::try_new(field.into(), offsets, array, None).map_err(|error| failed(error.to_string()))?;
-    Ok(ScalarValue::List(Arc::new(list)))
-}
-
 /// The value of a binary parameter.
-fn binary(oid: u32, bytes: &[u8]) -> Result<ScalarValue, QueryError> {
+pub(super) fn binary(oid: u32, bytes: &[u8]) -> Result<ScalarValue, QueryError> {
     if let Some(element) = element_oid(oid) {
-        return array_binary(oid, element, bytes);
+        return array::read_binary(oid, element, bytes);
     }
     let bad = || {
         QueryError::new(
@@ -487,53 +385,6 @@ fn fixed_bytes(oid: u32) -> Option<usize> {
         oid::INT8 | oid::FLOAT8 | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ => Some(8),
         oid::INTERVAL | oid::UUID => Some(16),
         _ => None,
-    }
-}
-
-/// Dimensions, flags, element type; for each dimension length and lower bound; then lengths and values.
-fn array_binary(oid: u32, element: u32, bytes: &[u8]) -> Result<ScalarValue, QueryError> {
-    let bad = || {
-        QueryError::new(
-            ErrorKind::InvalidBinaryRepresentation,
-            format!("incorrect binary data format for type {}", type_name(oid)),
-        )
-    };
-    let mut rest = bytes;
-    let mut word = || -> Result<i32, QueryError> {
-        let (head, tail) = rest.split_first_chunk::<4>().ok_or_else(bad)?;
-        rest = tail;
-        Ok(i32::from_be_bytes(*head))
-    };
-    let (dimensions, _flags, sent_element) = (word()?, word()?, word()? as u32);
-    if dimensions == 0 {
-        return list(oid, element, Vec::new());
-    }
-    let count = usize::try_from(word()?).map_err(|_| bad())?;
-    let _lower_bound = word()?;
-    if (2..=6).contains(&dimensions) {
-        return Err(several_dimensions());
-    }
-    if dimensions != 1 || count > ARRAY_ELEMENTS_MAX || arrow_type(sent_element) != arrow_type(element) {
-        return Err(bad());
-    }
-    // Each element has a length of four bytes, so that a count cannot ask for more memory than was sent.
-    let mut values = Vec::with_capacity(count.min(rest.len() / 4));
-    for _ in 0..count {
-        let (head, tail) = rest.split_first_chunk::<4>().ok_or_else(bad)?;
-        rest = tail;
-        match i32::from_be_bytes(*head) {
-            -1 => values.push(null_of(element)),
-            length => {
-                let length = usize::try_from(length).map_err(|_| bad())?;
-                let (value, tail) = rest.split_at_checked(length).ok_or_else(bad)?;
-                rest = tail;
-                values.push(binary(element, value)?);
-            }
-        }
-    }
-    match rest.is_empty() {
-        true => list(oid, element, values),
-        false => Err(bad()),
     }
 }
 

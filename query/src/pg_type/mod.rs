@@ -30,6 +30,7 @@
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use bytes::Bytes;
 
+pub mod array;
 mod decode;
 mod interval;
 pub mod json;
@@ -236,6 +237,8 @@ pub fn data_type_oid(data_type: &DataType) -> u32 {
         DataType::Timestamp(_, Some(_)) => oid::TIMESTAMPTZ,
         DataType::Interval(_) | DataType::Duration(_) => oid::INTERVAL,
         DataType::Dictionary(_, values) => data_type_oid(values),
+        // An array of arrays is one of several dimensions.
+        DataType::List(element) if matches!(element.data_type(), DataType::List(_)) => field_oid(element),
         DataType::List(element)
         | DataType::LargeList(element)
         | DataType::ListView(element)

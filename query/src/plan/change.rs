@@ -75,7 +75,7 @@ pub async fn matching_rows(
     // The changed table itself is asked about by who changes it.
     for read in prepare::reads(&planned.plan)?.iter().chain(&views.reads) {
         if read.thing().owned_as() != table.oid {
-            read.check(session)?;
+            read.check(session, &planned.plan)?;
         }
     }
     let reading = session.settings().reading();

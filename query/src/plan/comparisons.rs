@@ -1,8 +1,8 @@
 //! Syntax that is a call of a function: patterns with ESCAPE, SIMILAR TO, ANY and ALL of arrays, subscripts, SUBSTRING … FROM, named arguments.
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments,
-    Subscript, UnaryOperator, Value, ValueWithSpan,
+    AccessExpr, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgOperator, FunctionArguments, Subscript, UnaryOperator, Value, ValueWithSpan,
 };
 
 use super::names::folded;
@@ -14,6 +14,16 @@ fn text(text: &str) -> Expr {
 
 fn number(digits: &str) -> Expr {
     Expr::Value(Value::Number(digits.to_string(), false).into())
+}
+
+fn double(expr: Expr) -> Expr {
+    Expr::Cast {
+        kind: CastKind::DoubleColon,
+        expr: Box::new(expr),
+        data_type: DataType::Double(ExactNumberInfo::None),
+        array: false,
+        format: None,
+    }
 }
 
 fn null() -> Expr {
@@ -68,7 +78,8 @@ pub fn unary(expr: &mut Expr) {
         return;
     };
     let call = match op {
-        UnaryOperator::PGSquareRoot => call_all("sqrt", vec![*value.clone()]),
+        // Unlike the function, the operator is one of doubles alone.
+        UnaryOperator::PGSquareRoot => call_all("sqrt", vec![double(*value.clone())]),
         UnaryOperator::PGCubeRoot => call_all("cbrt", vec![*value.clone()]),
         UnaryOperator::PGAbs => call_all("abs", vec![*value.clone()]),
         UnaryOperator::BitwiseNot => Expr::Nested(Box::new(Expr::BinaryOp {
@@ -114,6 +125,19 @@ pub fn subscript(expr: &mut Expr) {
     let Expr::CompoundFieldAccess { root, access_chain } = &*expr else {
         return;
     };
+    let index_of = |access: &AccessExpr| match access {
+        AccessExpr::Subscript(Subscript::Index { index }) => Some(index.clone()),
+        _ => None,
+    };
+    let indexes: Option<Vec<Expr>> = access_chain.iter().map(index_of).collect();
+    // Numbers alone are one element of an array of so many dimensions; words lead into a jsonb step by step.
+    let number =
+        |index: &Expr| !matches!(index, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)));
+    if let Some(indexes) = indexes.filter(|indexes| indexes.len() > 1 && indexes.iter().all(number)) {
+        let args = std::iter::once(*root.clone()).chain(indexes);
+        *expr = call_all("array_element_at", args.collect());
+        return;
+    }
     let mut found = *root.clone();
     for access in access_chain {
         found = match access {

@@ -16,13 +16,15 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::{errors, numbers, numeric};
+use super::{errors, intervals, numbers, numeric};
 use crate::functions;
 use crate::functions::number_cast::NumberCast;
 use crate::functions::numeric::cast_scalar;
 use crate::functions::numeric::{DISTINCT, NOT_DISTINCT};
 use crate::functions::read_text::ReadText;
 use crate::functions::spans::{Span, SpanFunction};
+use crate::functions::time_shift::TimeShift;
+use crate::pg_type::array::{innermost, is_nested};
 use crate::pg_type::time::Reading;
 use crate::pg_type::{self, oid, parse_literal};
 
@@ -39,6 +41,11 @@ impl Literals {
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
         let expr = operator_again(expr);
+        if let Expr::BinaryExpr(binary) = &expr
+            && let Some(shifted) = shifted(binary, schema)
+        {
+            return Ok(Transformed::yes(shifted));
+        }
         match expr {
             Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.supports_propagation() || is_distinct(op) => {
                 let (left, right) = match (text(&left), text(&right)) {
@@ -53,7 +60,10 @@ impl Literals {
                     _ => (left, right),
                 };
                 let (left, right) = match is_comparison(op) {
-                    true => lengths(left, right, schema),
+                    true => {
+                        let (left, right) = intervals::sides(*left, *right, schema);
+                        (Box::new(left), Box::new(right))
+                    }
                     false => (left, right),
                 };
                 numeric::settle(Expr::BinaryExpr(BinaryExpr { left, op, right }), schema)
@@ -70,6 +80,7 @@ impl Literals {
                 let low = numbers::meeting(low, &beside, true, schema)?;
                 let high = numbers::meeting(high, &beside, true, schema)?;
                 let between = Between::new(expr, negated, Box::new(low), Box::new(high));
+                let between = intervals::range(between, schema);
                 Ok(Transformed::yes(Expr::Between(numeric::range(between, schema)?)))
             }
             Expr::InList(InList { expr, list, negated }) => {
@@ -78,7 +89,8 @@ impl Literals {
                     .into_iter()
                     .map(|item| numbers::meeting(self.read_or(item, &expr, schema)?, &beside, true, schema))
                     .collect::<DfResult<_>>()?;
-                let list = numeric::list(InList { expr, list, negated }, schema)?;
+                let list = intervals::list(InList { expr, list, negated }, schema);
+                let list = numeric::list(list, schema)?;
                 Ok(Transformed::yes(Expr::InList(list)))
             }
             Expr::Cast(Cast { expr, field }) => self.cast(*expr, field, schema),
@@ -91,13 +103,20 @@ impl Literals {
                 Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
             }
             Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "nullif" => {
-                match numeric::null_if(&args, schema)? {
+                let case = match numeric::null_if(&args, schema)? {
+                    Some(case) => Some(case),
+                    None => intervals::null_if(&args, schema)?,
+                };
+                match case {
                     Some(case) => Ok(Transformed::yes(case)),
                     None => numeric::settle(Expr::ScalarFunction(ScalarFunction { func, args }), schema),
                 }
             }
             Expr::ScalarFunction(ScalarFunction { func, args }) if CHOOSE.contains(&func.name()) => {
                 let args = numbers::alternatives(args, schema)?;
+                if let Some(chosen) = intervals::greatest(func.name(), &args, schema) {
+                    return Ok(Transformed::yes(chosen));
+                }
                 numeric::settle(Expr::ScalarFunction(ScalarFunction { func, args }), schema)
             }
             Expr::Case(case) => Ok(Transformed::yes(Expr::Case(chosen(case, schema)?))),
@@ -111,10 +130,25 @@ impl Literals {
             && reads(target)
         {
             let value = parse_literal(target, literal, self.reading).map_err(errors::wrap)?;
-            let value = cast_value(value, field.data_type())?;
+            // How many dimensions it has, an array says itself.
+            let value = match is_nested(&value.data_type()) {
+                true => value,
+                false => cast_value(value, field.data_type())?,
+            };
             // The metadata tells a uuid or a json from other text.
             let metadata = (!field.metadata().is_empty()).then(|| FieldMetadata::new_from_field(&field));
             return Ok(Transformed::yes(Expr::Literal(value, metadata)));
+        }
+        if let Ok(source) = expr.get_type(schema)
+            && is_nested(&source)
+            && let DataType::List(item) = field.data_type()
+            && !is_nested(field.data_type())
+        {
+            let cast = match innermost(&source) == item.data_type() {
+                true => expr,
+                false => Expr::Cast(Cast::new(Box::new(expr), as_deep(&source, item.data_type()))),
+            };
+            return Ok(Transformed::yes(cast));
         }
         if let Some(infinite) = infinite(&expr, field.data_type()) {
             return Ok(Transformed::yes(Expr::Literal(infinite, None)));
@@ -219,6 +253,14 @@ impl Literals {
     }
 }
 
+/// An array type of as many dimensions, with these elements.
+fn as_deep(nested: &DataType, element: &DataType) -> DataType {
+    match nested {
+        DataType::List(item) => DataType::List(Arc::new(Field::new("item", as_deep(item.data_type(), element), true))),
+        _ => element.clone(),
+    }
+}
+
 /// `IS DISTINCT FROM`, which is planned as a function.
 fn operator_again(expr: Expr) -> Expr {
     let op = match &expr {
@@ -235,24 +277,28 @@ fn operator_again(expr: Expr) -> Expr {
     }
 }
 
+/// A timestamp with an interval added or taken away; `None` for everything else.
+fn shifted(binary: &BinaryExpr, schema: &DFSchema) -> Option<Expr> {
+    let is_time = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Timestamp(..)));
+    let is_interval = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Interval(_)));
+    let (left, right) = (&binary.left, &binary.right);
+    let (time, interval, back) = match binary.op {
+        Operator::Plus if is_time(left) && is_interval(right) => (left, right, false),
+        Operator::Plus if is_interval(left) && is_time(right) => (right, left, false),
+        Operator::Minus if is_time(left) && is_interval(right) => (left, right, true),
+        _ => return None,
+    };
+    let args = vec![time.as_ref().clone(), interval.as_ref().clone()];
+    let call = ScalarFunction::new_udf(Arc::new(TimeShift::new(back).into()), args);
+    Some(Expr::ScalarFunction(call))
+}
+
 /// Functions that give one of their arguments, or all of them side by side.
 const CHOOSE: &[&str] = &["coalesce", "greatest", "least", "make_array"];
 
 fn span(span: Span, expr: Expr) -> Expr {
     let function = SpanFunction::new(span);
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function.into()), vec![expr]))
-}
-
-/// Intervals that are compared, as their lengths; two differences of timestamps are so already.
-fn lengths(left: Box<Expr>, right: Box<Expr>, schema: &DFSchema) -> (Box<Expr>, Box<Expr>) {
-    use DataType::{Duration, Interval};
-    match (left.get_type(schema), right.get_type(schema)) {
-        (Ok(Interval(_)), Ok(Interval(_) | Duration(_))) | (Ok(Duration(_)), Ok(Interval(_))) => (
-            Box::new(span(Span::Length, *left)),
-            Box::new(span(Span::Length, *right)),
-        ),
-        _ => (left, right),
-    }
 }
 
 /// The results of a CASE.

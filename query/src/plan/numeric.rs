@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::{AnalyzerRule, ApplyOrder, OptimizerConfig, OptimizerRule};
 
-use super::errors;
+use super::{averages, errors, intervals};
 use crate::functions;
 use crate::functions::numeric::{
     FromNumeric, NEGATIVE, NORMAL, NUMERIC, NormalNumeric, NumericOperation, NumericOperator, ToNumeric, cast_scalar,
@@ -297,11 +297,24 @@ pub fn settle(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
             Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args }))
         }
         Expr::ScalarFunction(function) => settle_function(function, schema)?,
+        // Taken apart with its node.
+        Expr::AggregateFunction(function) if averages::is_of_integers(&function, schema) => {
+            Transformed::no(Expr::AggregateFunction(function))
+        }
         Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
             let func = settle_aggregate(&func, &mut params.args, schema)?;
-            sort_keys(&mut params.order_by, schema);
             if params.distinct {
-                params.args = params.args.into_iter().map(|arg| keyed(arg, schema)).collect();
+                let counts = func.name() == "count";
+                let key = |arg: Expr| match counts {
+                    true => keyed(arg, schema),
+                    false => normalised(arg, schema),
+                };
+                params.args = params.args.into_iter().map(key).collect();
+                for sort in &mut params.order_by {
+                    sort.expr = normalised(sort.expr.clone(), schema);
+                }
+            } else {
+                sort_keys(&mut params.order_by, schema);
             }
             Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params }))
         }
@@ -371,8 +384,13 @@ fn negated(expr: Expr) -> Expr {
     }
 }
 
-fn keyed(expr: Expr, schema: &DFSchema) -> Expr {
+fn normalised(expr: Expr, schema: &DFSchema) -> Expr {
     if is(&expr, schema) { normal(expr) } else { expr }
+}
+
+/// What rows are sorted and told apart by: of numerics and intervals a form of their own.
+fn keyed(expr: Expr, schema: &DFSchema) -> Expr {
+    intervals::keyed(normalised(expr, schema), schema)
 }
 
 fn sort_keys(sorts: &mut [SortExpr], schema: &DFSchema) {
@@ -431,12 +449,15 @@ fn settle_aggregate(
     args: &mut [Expr],
     schema: &DFSchema,
 ) -> DfResult<Arc<datafusion::logical_expr::AggregateUDF>> {
+    if let Some(extreme) = intervals::aggregate(func.name(), args, schema) {
+        return Ok(extreme);
+    }
     let inner: &dyn Any = func.inner().as_ref();
     let Some(overloaded) = inner.downcast_ref::<OverloadedAggregate>() else {
         return Ok(func.clone());
     };
-    let has_numeric = args.iter().any(|arg| is(arg, schema));
-    if let (true, Some(numeric)) = (has_numeric, &overloaded.numeric) {
+    let types: Vec<DataType> = args.iter().filter_map(|arg| arg.get_type(schema).ok()).collect();
+    if let (true, Some(numeric)) = (overloaded.gives_numeric(&types), &overloaded.numeric) {
         return Ok(numeric.clone());
     }
     for arg in args {
@@ -458,6 +479,23 @@ fn settle_window(mut window: Box<WindowFunction>, schema: &DFSchema) -> DfResult
     Ok(Expr::WindowFunction(window))
 }
 
+/// Numerics that rows are grouped by, in the form that tells them apart.
+fn normalised_groups(aggregate: Aggregate) -> DfResult<Aggregate> {
+    let schema = aggregate.input.schema().clone();
+    if !aggregate.group_expr.iter().any(|expr| is(expr, &schema)) {
+        return Ok(aggregate);
+    }
+    let named = |expr: Expr| {
+        let (relation, name) = expr.qualified_name();
+        match is(&expr, &schema) {
+            true => normal(expr.unalias()).alias_qualified(relation, name),
+            false => expr,
+        }
+    };
+    let groups = aggregate.group_expr.into_iter().map(named).collect();
+    Aggregate::try_new(aggregate.input, groups, aggregate.aggr_expr)
+}
+
 /// One node, its expressions being settled: rows are grouped, sorted, joined and told apart by the comparable form.
 pub fn settle_node(plan: LogicalPlan) -> DfResult<LogicalPlan> {
     Ok(match plan {
@@ -467,24 +505,22 @@ pub fn settle_node(plan: LogicalPlan) -> DfResult<LogicalPlan> {
             LogicalPlan::Sort(sort)
         }
         LogicalPlan::Aggregate(aggregate) => {
-            let schema = aggregate.input.schema().clone();
-            if !aggregate.group_expr.iter().any(|expr| is(expr, &schema)) {
-                return Ok(LogicalPlan::Aggregate(aggregate));
+            let (aggregate, averages) = averages::split(aggregate)?;
+            let plan = intervals::grouped(normalised_groups(aggregate)?)?;
+            match averages {
+                Some(list) => LogicalPlanBuilder::from(plan).project(list)?.build()?,
+                None => plan,
             }
-            let named = |expr: Expr| {
-                let (relation, name) = expr.qualified_name();
-                match is(&expr, &schema) {
-                    true => normal(expr.unalias()).alias_qualified(relation, name),
-                    false => expr,
-                }
-            };
-            let groups = aggregate.group_expr.into_iter().map(named).collect();
-            LogicalPlan::Aggregate(Aggregate::try_new(aggregate.input, groups, aggregate.aggr_expr)?)
         }
         LogicalPlan::Distinct(Distinct::All(input)) => {
             let schema = input.schema().clone();
-            if !schema.fields().iter().any(|field| *field.data_type() == NUMERIC) {
-                return Ok(LogicalPlan::Distinct(Distinct::All(input)));
+            let has = |wanted: fn(&DataType) -> bool| schema.fields().iter().any(|field| wanted(field.data_type()));
+            let has_interval = has(|data_type| matches!(data_type, DataType::Interval(_)));
+            if !has(|data_type| *data_type == NUMERIC) {
+                return match has_interval {
+                    true => intervals::distinct(input),
+                    false => Ok(LogicalPlan::Distinct(Distinct::All(input))),
+                };
             }
             let columns = schema.iter().map(|(relation, field)| {
                 let column = Expr::from((relation, field));
@@ -493,10 +529,11 @@ pub fn settle_node(plan: LogicalPlan) -> DfResult<LogicalPlan> {
                     false => column,
                 }
             });
-            LogicalPlanBuilder::from(input.as_ref().clone())
-                .project(columns)?
-                .distinct()?
-                .build()?
+            let projected = LogicalPlanBuilder::from(input.as_ref().clone()).project(columns)?;
+            match has_interval {
+                true => intervals::distinct(Arc::new(projected.build()?))?,
+                false => projected.distinct()?.build()?,
+            }
         }
         LogicalPlan::Distinct(Distinct::On(mut on)) => {
             let schema = on.input.schema().clone();
@@ -512,6 +549,9 @@ pub fn settle_node(plan: LogicalPlan) -> DfResult<LogicalPlan> {
                 if is(one, &left) || is(other, &right) {
                     *one = comparable(one.clone(), &left)?;
                     *other = comparable(other.clone(), &right)?;
+                } else if intervals::is(one, &left) && intervals::is(other, &right) {
+                    *one = keyed(one.clone(), &left);
+                    *other = keyed(other.clone(), &right);
                 }
             }
             LogicalPlan::Join(join)

@@ -143,8 +143,11 @@ impl ExprPlanner for PgOperators {
             _ => None,
         };
         if let Some(operation) = operation {
-            let integer = |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| data_type.is_integer());
-            if integer(&left) && integer(&right) {
+            let checked = |expr: &Expr| {
+                let data_type = expr.get_type(schema);
+                data_type.is_ok_and(|data_type| data_type.is_integer() || data_type.is_floating())
+            };
+            if checked(&left) && checked(&right) {
                 let function = functions::checked(operation);
                 let call = ScalarFunction::new_udf(function, vec![left, right]);
                 return Ok(PlannerResult::Planned(Expr::ScalarFunction(call)));

@@ -16,6 +16,7 @@ use super::types;
 use crate::functions::ANY_EQUAL;
 use crate::functions::numeric::{DISTINCT, NOT_DISTINCT};
 use crate::functions::sets::of_list;
+use crate::pg_type::array::is_nested;
 use crate::pg_type::time::Reading;
 use crate::pg_type::{self, decode_parameter, oid};
 use crate::system::{self, name_functions};
@@ -140,6 +141,9 @@ pub fn infer(plan: &LogicalPlan, oids: &mut [u32]) -> Result<(), QueryError> {
     Ok(())
 }
 
+/// Functions behind operators both sides of which have one type: `IS DISTINCT FROM`, `@>`, `&&`.
+const ALIKE: &[&str] = &[DISTINCT, NOT_DISTINCT, "arraycontains", "arrayoverlap"];
+
 /// `x = ANY($1)`: an array of x's type. `x IS DISTINCT FROM $1`: x's type. `f($1)`: what the functions of this name take there.
 fn from_functions(plan: &LogicalPlan, found: &mut HashMap<String, u32>) {
     let _ = plan.apply_with_subqueries(|node| {
@@ -154,7 +158,7 @@ fn from_functions(plan: &LogicalPlan, found: &mut HashMap<String, u32>) {
                 {
                     found.insert(id.clone(), array);
                 } else if let Expr::ScalarFunction(ScalarFunction { func, args }) = expr
-                    && matches!(func.name(), DISTINCT | NOT_DISTINCT)
+                    && ALIKE.contains(&func.name())
                     && let [Expr::Placeholder(Placeholder { id, field: None }), other]
                     | [other, Expr::Placeholder(Placeholder { id, field: None })] = args.as_slice()
                     && let Ok((_, field)) = other.to_field(&schema)
@@ -216,6 +220,11 @@ pub fn values(oids: &[u32], parameters: &[Parameter], reading: Reading) -> Resul
     let mut values = Vec::with_capacity(oids.len());
     for (oid, parameter) in oids.iter().zip(parameters) {
         let value = decode_parameter(*oid, parameter, reading)?;
+        if is_nested(&value.data_type()) {
+            let message = "parameters that are arrays of several dimensions are not supported";
+            let error = QueryError::new(ErrorKind::FeatureNotSupported, message);
+            return Err(error.with_hint("write the array into the statement, or pass it as text and cast it"));
+        }
         // A value keeps what it has (nanoseconds) where its type leaves that open.
         let keeps = matches!(value.data_type(), DataType::Timestamp(..) | DataType::List(_));
         let value: ScalarValue = match pg_type::arrow_type(*oid) {

@@ -25,6 +25,7 @@ use super::template::{self, Template};
 use super::temporary::TemporaryScan;
 use super::{PreparedQuery, errors, explain, lateral, object_names, parameters, resolve, rewrite, views};
 use crate::access::Thing;
+use crate::access::columns::{self, Columns};
 use crate::pg_type;
 use crate::{ErrorKind, Parameter, QueryError, ResultField, RowSet, Session};
 
@@ -116,9 +117,12 @@ impl TableRead {
         }
     }
 
-    /// Refuses who may not read it.
-    pub fn check(&self, session: &Session) -> Result<(), QueryError> {
-        session.may_as(self.reader, &self.thing(), Privileges::SELECT)
+    /// Refuses who may read neither the table nor all columns of it that the analyzed plan looks at.
+    pub fn check(&self, session: &Session, plan: &LogicalPlan) -> Result<(), QueryError> {
+        session.may_touch(self.reader, &self.thing(), Privileges::SELECT, || match self.is_view {
+            true => Ok(Columns::Unknown),
+            false => columns::read_by(plan, self.table, self.child, self.reader),
+        })
     }
 
     pub fn thing(&self) -> Thing<'_> {
@@ -430,7 +434,7 @@ pub async fn execute(
 ) -> Result<RowSet, QueryError> {
     let kept = &prepared.kept;
     for read in &kept.reads {
-        read.check(session)?;
+        read.check(session, &kept.plan)?;
     }
     let reading = session.settings().reading();
     let values = parameters::values(&prepared.parameter_types, parameters, reading)?;

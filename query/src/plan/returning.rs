@@ -72,6 +72,12 @@ impl Returning {
         })
     }
 
+    /// Refuses who may not read what the list looks at.
+    pub fn check(&self, session: &Session) -> Result<(), QueryError> {
+        let mut reads = self.reads.iter();
+        reads.try_for_each(|read| read.check(session, &self.plan))
+    }
+
     /// Names of the columns that [`Returning::rows`] takes.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.schema.fields().iter().map(|field| field.name().as_str())
@@ -89,9 +95,7 @@ impl Returning {
         rows: Vec<RecordBatch>,
         tag: &'static str,
     ) -> Result<RowSet, QueryError> {
-        for read in &self.reads {
-            read.check(session)?;
-        }
+        self.check(session)?;
         let written = MemTable::try_new(self.schema.clone(), vec![rows]).map_err(errors::translate)?;
         let written = provider_as_source(Arc::new(written));
         let plan = self.plan.clone().transform_up(|node| match (scanned(&node), node) {

@@ -82,24 +82,53 @@ enum Shown<'a> {
 fn share_casts(rows: &mut [ast::Parens<Vec<Expr>>]) {
     let width = rows.iter().map(|row| row.content.len()).min().unwrap_or(0);
     for column in 0..width {
-        let cast = rows.iter().find_map(|row| match &row.content[column] {
-            cast @ Expr::Cast { array: false, .. } => Some(cast.clone()),
-            _ => None,
-        });
-        let Some(cast) = cast else { continue };
-        for row in rows.iter_mut() {
-            let value = &mut row.content[column];
-            let is_open = matches!(value, Expr::Value(value)
-                if matches!(value.value, Value::SingleQuotedString(_) | Value::Null | Value::Placeholder(_)));
-            if is_open {
-                let mut same = cast.clone();
-                if let Expr::Cast { expr, .. } = &mut same {
-                    **expr = value.clone();
-                }
-                *value = same;
-            }
+        share_cast(rows.iter_mut().map(|row| &mut row.content[column]).collect());
+    }
+}
+
+/// What one of several values is cast to, those that are left open become as well.
+fn share_cast(values: Vec<&mut Expr>) {
+    let Some(data_type) = values.iter().find_map(|value| written_type(value)) else {
+        return;
+    };
+    for value in values {
+        let is_open = matches!(value, Expr::Value(value)
+            if matches!(value.value, Value::SingleQuotedString(_) | Value::Null | Value::Placeholder(_)));
+        if is_open {
+            *value = cast_to(value.clone(), data_type.clone());
         }
     }
+}
+
+/// The type that a value is written with: `x::date`, `date '…'`, `interval '…'`.
+fn written_type(value: &Expr) -> Option<DataType> {
+    match value {
+        Expr::Cast {
+            data_type,
+            array: false,
+            ..
+        } => Some(data_type.clone()),
+        Expr::TypedString(typed) => Some(typed.data_type.clone()),
+        Expr::Interval(ast::Interval {
+            leading_field: None, ..
+        }) => Some(DataType::Interval {
+            fields: None,
+            precision: None,
+        }),
+        _ => None,
+    }
+}
+
+/// Whether values are times or intervals, of which a quoted literal beside them is one too.
+fn are_times(values: &[&mut Expr]) -> bool {
+    let types: Vec<DataType> = values.iter().filter_map(|value| written_type(value)).collect();
+    let is_time = |data_type: &DataType| {
+        matches!(
+            data_type,
+            DataType::Interval { .. } | DataType::Date | DataType::Time(..) | DataType::Timestamp(..)
+        )
+    };
+    !types.is_empty() && types.iter().all(is_time)
 }
 
 impl<'a> Shown<'a> {
@@ -313,7 +342,13 @@ impl VisitorMut for Rewriter<'_> {
                 conditions.iter_mut().for_each(|when| narrow_literal(&mut when.result));
                 else_result.iter_mut().for_each(|other| narrow_literal(other));
             }
-            Expr::Array(array) => array.elem.iter_mut().for_each(narrow_literal),
+            Expr::Array(array) => {
+                let values: Vec<&mut Expr> = array.elem.iter_mut().collect();
+                if are_times(&values) {
+                    share_cast(values);
+                }
+                array.elem.iter_mut().for_each(narrow_literal);
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -622,6 +657,17 @@ impl Rewriter<'_> {
                 }))));
             }
             "coalesce" | "greatest" | "least" | "nullif" => {
+                let values: Vec<&mut Expr> = list
+                    .args
+                    .iter_mut()
+                    .filter_map(|arg| match arg {
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+                        _ => None,
+                    })
+                    .collect();
+                if are_times(&values) {
+                    share_cast(values);
+                }
                 for arg in &mut list.args {
                     if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg {
                         narrow_literal(expr);

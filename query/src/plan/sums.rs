@@ -1,8 +1,4 @@
-//! Types of sums and averages as in PostgreSQL: `sum` of bigints is numeric (DataFusion would add them as bigints, and wrap around), `sum` of
-//! reals is real, `avg` of numerics has sixteen digits after the point.
-//!
-//! `avg` of integers stays a double, where PostgreSQL has a numeric: it is what dashboards ask of counters, the blocks' sums answer it, and a
-//! double of it is exact to fifteen digits.
+//! Types of sums as in PostgreSQL: `sum` of bigints is numeric (DataFusion would add them as bigints, and wrap around), `sum` of reals is real.
 
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
@@ -21,28 +17,6 @@ pub const BIGINT_DIGITS: u8 = 20;
 /// The rule.
 #[derive(Debug)]
 pub struct NumericSums;
-
-/// Digits after the point that an averaged numeric gets: DataFusion adds four of its own.
-const AVERAGE_SCALE: i8 = 12;
-
-/// A numeric's digits before the point that leave room for those behind it, and for the sum of a billion rows.
-const AVERAGE_WHOLE_MAX: i16 = 17;
-
-fn deepen(args: &mut [Expr], schema: &DFSchema) -> bool {
-    match args.first_mut() {
-        Some(arg) => match arg.get_type(schema) {
-            Ok(DataType::Decimal128(precision, scale))
-                if scale < AVERAGE_SCALE && i16::from(precision) - i16::from(scale) <= AVERAGE_WHOLE_MAX =>
-            {
-                let precision = precision + (AVERAGE_SCALE - scale) as u8;
-                *arg = cast(arg.clone(), DataType::Decimal128(precision, AVERAGE_SCALE));
-                true
-            }
-            _ => false,
-        },
-        None => false,
-    }
-}
 
 /// Sums of reals, which are added as doubles, become real above the aggregate.
 fn narrow(plan: LogicalPlan) -> DfResult<Transformed<LogicalPlan>> {
@@ -90,11 +64,6 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
     Ok(match expr {
         Expr::AggregateFunction(AggregateFunction { func, mut params }) if func.name() == "sum" => {
             let changed = widen(&mut params.args, schema);
-            let expr = Expr::AggregateFunction(AggregateFunction { func, params });
-            Transformed::new_transformed(expr, changed)
-        }
-        Expr::AggregateFunction(AggregateFunction { func, mut params }) if func.name() == "avg" => {
-            let changed = deepen(&mut params.args, schema);
             let expr = Expr::AggregateFunction(AggregateFunction { func, params });
             Transformed::new_transformed(expr, changed)
         }

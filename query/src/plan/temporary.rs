@@ -113,12 +113,12 @@ pub async fn changed_rows(
     types: &[DataType],
     given: &[Parameter],
 ) -> Result<SendableRecordBatchStream, QueryError> {
+    let (plan, databases) = query.parts();
     for read in query.reads() {
-        read.check(session)?;
+        read.check(session, &plan)?;
     }
     let reading = session.settings().reading();
     let bound = parameters::values(&query.parameter_types, given, reading)?;
-    let (plan, databases) = query.parts();
     let mut list: Vec<Expr> = Vec::new();
     for (index, (qualifier, field)) in plan.schema().iter().enumerate() {
         let column = Expr::from((qualifier, field));

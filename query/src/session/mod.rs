@@ -880,9 +880,12 @@ fn clock_ns() -> i64 {
     since_1970.map_or(0, |duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// The settings of a new session: what the client asks for wins over what its role has.
-pub(crate) fn startup_settings(request: &ConnectRequest, role: &Role) -> Result<Settings, QueryError> {
-    let of_role = role.settings.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let wanted: Vec<(String, String)> = of_role.chain(request.settings.iter().cloned()).collect();
+/// The settings of a new session: what the client asks for wins over what its role and its database have.
+pub(crate) fn startup_settings(
+    request: &ConnectRequest,
+    role: &Role,
+    kept: Vec<(String, String)>,
+) -> Result<Settings, QueryError> {
+    let wanted: Vec<(String, String)> = kept.into_iter().chain(request.settings.iter().cloned()).collect();
     Settings::at_startup(role, &wanted)
 }

@@ -262,7 +262,8 @@ pub(crate) struct SourceExpr {
 fn parse_expr(text: &str, statement: &str, byte: usize) -> Result<ast::Expr, QueryError> {
     let parse = || {
         let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text)?;
-        let expr = parser.parse_expr()?;
+        let mut expr = parser.parse_expr()?;
+        super::precedence::mend(&mut expr);
         parser.expect_token(&datafusion::sql::sqlparser::tokenizer::Token::EOF)?;
         Ok(expr)
     };

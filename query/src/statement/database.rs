@@ -7,7 +7,7 @@ use taospg_catalog::{DatabaseOptions, Precision, UpdateMode};
 
 use super::cursor::Cursor;
 use super::lexer::TokenKind;
-use super::{Command, Owned};
+use super::{Command, Owned, SettingOf};
 use crate::{ErrorKind, QueryError};
 
 const MINUTE_MS: i64 = 60_000;
@@ -119,10 +119,11 @@ pub(super) fn parse_alter(cursor: &mut Cursor<'_>) -> Result<Command, QueryError
     if cursor.at_word("owner") && cursor.peek_second().is_word("to") {
         return super::role::parse_owner(cursor, Owned::Database(name));
     }
-    if cursor.at_word("set") && !cursor.peek_second().is_symbol("(") {
-        return Err(cursor
-            .unsupported("a setting of a database")
-            .with_hint("SET it in the session, or ALTER DATABASE … SET (keep = …)"));
+    if cursor.at_word("set") && cursor.peek_second().is_word("tablespace") {
+        return Err(cursor.unsupported("a tablespace"));
+    }
+    if cursor.at_word("reset") || cursor.at_word("set") && !cursor.peek_second().is_symbol("(") {
+        return super::role::parse_setting(cursor, SettingOf::Database(name));
     }
     cursor.take_word("set");
     let options = parse_options(cursor)?;

@@ -27,10 +27,12 @@ mod cursor;
 mod database;
 mod declare;
 mod dialect;
+mod grant;
 mod hypertable;
 mod index;
 pub(crate) mod lexer;
 mod missing;
+pub(crate) mod precedence;
 mod role;
 mod set;
 pub(crate) mod shape;
@@ -50,11 +52,12 @@ pub(crate) use cursor::syntax_error;
 pub(crate) use database::{AlterDatabase, CreateDatabase, DatabaseChange, DatabaseOption, show_span};
 pub(crate) use declare::{Declare, Direction};
 use dialect::PgDialect;
+pub(crate) use grant::{ColumnPrivileges, DefaultPrivileges, Grants, Things};
 pub(crate) use hypertable::HypertableCall;
 pub(crate) use index::CreateIndex;
 use lexer::{TokenKind, skip_space, statement_end, token_at};
 pub(crate) use missing::DropMissing;
-pub(crate) use role::{Grants, Owned, RoleCommand, RoleName, RoleOption, Things};
+pub(crate) use role::{Owned, RoleCommand, RoleName, RoleOption, SettingOf};
 pub(crate) use set::{Discard, SetCommand, SetScope};
 use shape::Shape;
 pub(crate) use show::{Show, TablesKind};
@@ -411,7 +414,7 @@ fn parse_own(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             Ok(Command::Lock(names))
         }
         "declare" | "fetch" | "move" | "close" => declare::parse(cursor),
-        "grant" | "revoke" => role::parse_grant(cursor),
+        "grant" | "revoke" => grant::parse_grant(cursor),
         "reassign" => role::parse_reassign(cursor),
         "call" => {
             let statement = parse_with_sqlparser(cursor.text())?;
@@ -438,8 +441,9 @@ fn parse_own(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
 pub(crate) fn parse_with_sqlparser(text: &str) -> Result<ast::Statement, QueryError> {
     let parse = || {
         let mut parser = Parser::new(&PgDialect).try_with_sql(text)?;
-        let statement = parser.parse_statement()?;
+        let mut statement = parser.parse_statement()?;
         parser.expect_token(&Token::EOF)?;
+        precedence::mend(&mut statement);
         Ok(statement)
     };
     parse().map_err(|error| syntax_error(text, error))
@@ -571,8 +575,9 @@ fn parse_alter(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         "role" | "user" | "group" => role::parse_alter(cursor),
         "table" | "stable" => alter::parse(cursor),
         "view" => view::parse_alter(cursor),
-        "index" | "schema" | "sequence" | "function" | "system" | "type" | "default" | "extension" | "domain"
-        | "dnode" | "local" | "all" => {
+        "default" => grant::parse_defaults(cursor),
+        "index" | "schema" | "sequence" | "function" | "system" | "type" | "extension" | "domain" | "dnode"
+        | "local" | "all" => {
             let what = format!("ALTER {}", cursor.peek().value.to_ascii_uppercase());
             Err(cursor.unsupported(&what))
         }

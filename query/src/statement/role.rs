@@ -1,11 +1,12 @@
-//! Roles and rights: CREATE, ALTER and DROP ROLE, USER and GROUP, GRANT and REVOKE, REASSIGN and DROP OWNED.
-
-use taospg_catalog::Privileges;
+//! Roles: CREATE, ALTER and DROP ROLE, USER and GROUP, REASSIGN and DROP OWNED.
+//!
+//! Leaves to others: GRANT, REVOKE and ALTER DEFAULT PRIVILEGES (`grant.rs`).
 
 use super::cursor::Cursor;
+use super::grant::{DefaultPrivileges, Grants};
 use super::lexer::TokenKind;
 use super::set::{parse_value, setting_name};
-use super::{Command, TableName, table_names};
+use super::{Command, TableName};
 use crate::{ErrorKind, QueryError};
 
 /// A role as a statement names it.
@@ -64,12 +65,14 @@ pub(crate) enum RoleCommand {
         from: String,
         to: String,
     },
-    /// ALTER ROLE … SET; `None` of a value is DEFAULT, `None` of a name RESET ALL.
+    /// ALTER ROLE or DATABASE … SET; `None` of a value is DEFAULT, `None` of a name RESET ALL.
     Set {
-        name: RoleName,
+        of: SettingOf,
         setting: Option<String>,
         value: Option<String>,
     },
+    /// ALTER DEFAULT PRIVILEGES.
+    Defaults(DefaultPrivileges),
     Drop {
         if_exists: bool,
         names: Vec<RoleName>,
@@ -100,6 +103,18 @@ pub(crate) enum RoleCommand {
     },
 }
 
+/// Whose sessions begin with a setting.
+#[derive(Debug)]
+pub(crate) enum SettingOf {
+    /// `None`: every role.
+    Role {
+        name: Option<RoleName>,
+        /// Of sessions in this one alone.
+        database: Option<String>,
+    },
+    Database(String),
+}
+
 #[derive(Debug)]
 pub(crate) enum Owned {
     Table(TableName),
@@ -107,36 +122,17 @@ pub(crate) enum Owned {
     Database(String),
 }
 
-/// GRANT or REVOKE of privileges.
-#[derive(Debug)]
-pub(crate) struct Grants {
-    pub grant: bool,
-    /// `None`: all that there are for the kind of thing.
-    pub privileges: Option<Privileges>,
-    pub things: Things,
-    pub roles: Vec<RoleName>,
-    /// WITH GRANT OPTION, or GRANT OPTION FOR.
-    pub grant_option: bool,
-    /// GRANTED BY.
-    pub granted_by: Option<RoleName>,
-    pub cascade: bool,
-}
-
-#[derive(Debug)]
-pub(crate) enum Things {
-    Tables(Vec<TableName>),
-    AllTables,
-    Databases(Vec<String>),
-    /// `public`, in the connected database.
-    Schema,
-}
-
 impl RoleCommand {
     /// The command tag.
     pub fn tag(&self) -> &'static str {
         match self {
             RoleCommand::Create { .. } => "CREATE ROLE",
+            RoleCommand::Set {
+                of: SettingOf::Database(_),
+                ..
+            } => "ALTER DATABASE",
             RoleCommand::Alter { .. } | RoleCommand::Rename { .. } | RoleCommand::Set { .. } => "ALTER ROLE",
+            RoleCommand::Defaults(_) => "ALTER DEFAULT PRIVILEGES",
             RoleCommand::Drop { .. } => "DROP ROLE",
             RoleCommand::Membership { tag, .. } => tag,
             RoleCommand::Grants(Grants { grant: true, .. }) => "GRANT",
@@ -176,8 +172,9 @@ pub(super) fn parse_create(cursor: &mut Cursor<'_>) -> Result<Command, QueryErro
 /// After ALTER.
 pub(super) fn parse_alter(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     let group = cursor.next().value == "group";
-    if cursor.at_word("all") {
-        return Err(cursor.unsupported("a setting of all roles"));
+    if cursor.take_word("all") {
+        let database = in_database(cursor)?;
+        return parse_setting(cursor, SettingOf::Role { name: None, database });
     }
     let byte = cursor.byte();
     let name = role_name(cursor)?;
@@ -200,31 +197,38 @@ pub(super) fn parse_alter(cursor: &mut Cursor<'_>) -> Result<Command, QueryError
         let to = new_name(cursor)?;
         return Ok(Command::Role(RoleCommand::Rename { from, to }));
     }
-    if cursor.take(&["in", "database"]) {
-        return Err(cursor.unsupported("a setting of a role in one database"));
+    if cursor.at_word("in") || cursor.at_word("set") || cursor.at_word("reset") {
+        let database = in_database(cursor)?;
+        let name = Some(name);
+        return parse_setting(cursor, SettingOf::Role { name, database });
     }
+    cursor.take_word("with");
+    let options = parse_options(cursor, false)?;
+    Ok(Command::Role(RoleCommand::Alter { name, options }))
+}
+
+/// `IN DATABASE d`
+fn in_database(cursor: &mut Cursor<'_>) -> Result<Option<String>, QueryError> {
+    match cursor.take(&["in", "database"]) {
+        true => Ok(Some(cursor.name()?)),
+        false => Ok(None),
+    }
+}
+
+/// `SET name TO value`, `RESET name`, `RESET ALL`.
+pub(super) fn parse_setting(cursor: &mut Cursor<'_>, of: SettingOf) -> Result<Command, QueryError> {
     if cursor.take_word("reset") {
         let setting = match cursor.take_word("all") {
             true => None,
             false => Some(setting_name(cursor)?),
         };
-        return Ok(Command::Role(RoleCommand::Set {
-            name,
-            setting,
-            value: None,
-        }));
+        let value = None;
+        return Ok(Command::Role(RoleCommand::Set { of, setting, value }));
     }
-    if cursor.take_word("set") {
-        let (setting, value) = parse_value(cursor)?;
-        return Ok(Command::Role(RoleCommand::Set {
-            name,
-            setting: Some(setting),
-            value,
-        }));
-    }
-    cursor.take_word("with");
-    let options = parse_options(cursor, false)?;
-    Ok(Command::Role(RoleCommand::Alter { name, options }))
+    cursor.expect(&["set"])?;
+    let (setting, value) = parse_value(cursor)?;
+    let setting = Some(setting);
+    Ok(Command::Role(RoleCommand::Set { of, setting, value }))
 }
 
 /// After DROP.
@@ -257,160 +261,6 @@ pub(super) fn parse_owner(cursor: &mut Cursor<'_>, of: Owned) -> Result<Command,
     cursor.expect(&["owner", "to"])?;
     let to = role_name(cursor)?;
     Ok(Command::Role(RoleCommand::Owner { of, to }))
-}
-
-/// `GRANTED BY role`
-fn granted_by(cursor: &mut Cursor<'_>) -> Result<Option<RoleName>, QueryError> {
-    match cursor.take(&["granted", "by"]) {
-        true => Ok(Some(role_name(cursor)?)),
-        false => Ok(None),
-    }
-}
-
-/// GRANT and REVOKE, of roles and of privileges.
-pub(super) fn parse_grant(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
-    let grant = cursor.next().value == "grant";
-    let admin_for = !grant && cursor.take(&["admin", "option", "for"]);
-    let option_for = !grant && !admin_for && cursor.take(&["grant", "option", "for"]);
-    let start = cursor.mark();
-    let mut words: Vec<(String, usize)> = Vec::new();
-    loop {
-        let byte = cursor.byte();
-        words.push((cursor.name()?, byte));
-        // ALL PRIVILEGES is one.
-        if words.len() == 1 && words[0].0 == "all" {
-            cursor.take_word("privileges");
-        }
-        if cursor.at_symbol("(") {
-            return Err(cursor.unsupported("a privilege on columns"));
-        }
-        if !cursor.take_symbol(",") {
-            break;
-        }
-    }
-    if !cursor.at_word("on") {
-        cursor.return_to(start);
-        return parse_membership(cursor, grant, admin_for);
-    }
-    cursor.next();
-    let privileges = match words.as_slice() {
-        [(word, _)] if word == "all" => None,
-        words => {
-            let mut all = Privileges::NONE;
-            for (word, byte) in words {
-                all = all.with(privilege(cursor, word, *byte)?);
-            }
-            Some(all)
-        }
-    };
-    let things = parse_things(cursor)?;
-    cursor.expect(&[if grant { "to" } else { "from" }])?;
-    let roles = role_names(cursor)?;
-    let with = grant && cursor.take(&["with", "grant", "option"]);
-    let granted_by = granted_by(cursor)?;
-    let cascade = !grant && cursor.take_any(&["cascade", "restrict"]) == Some("cascade");
-    Ok(Command::Role(RoleCommand::Grants(Grants {
-        grant,
-        privileges,
-        things,
-        roles,
-        grant_option: with || option_for,
-        granted_by,
-        cascade,
-    })))
-}
-
-fn parse_membership(cursor: &mut Cursor<'_>, grant: bool, admin_for: bool) -> Result<Command, QueryError> {
-    let groups = role_names(cursor)?;
-    cursor.expect(&[if grant { "to" } else { "from" }])?;
-    let members = role_names(cursor)?;
-    let mut admin = admin_for;
-    if grant && cursor.take_word("with") {
-        if !cursor.at_word("admin") {
-            return Err(cursor.unsupported("this option of a membership"));
-        }
-        cursor.next();
-        admin = match cursor.take_any(&["option", "true", "false"]) {
-            Some(word) => word != "false",
-            None => return Err(cursor.error()),
-        };
-    }
-    let granted_by = granted_by(cursor)?;
-    cursor.take_any(&["cascade", "restrict"]);
-    Ok(Command::Role(RoleCommand::Membership {
-        grant,
-        groups,
-        members,
-        admin,
-        granted_by,
-        tag: if grant { "GRANT ROLE" } else { "REVOKE ROLE" },
-    }))
-}
-
-fn privilege(cursor: &Cursor<'_>, word: &str, byte: usize) -> Result<Privileges, QueryError> {
-    // TEMP is TEMPORARY.
-    let word = if word == "temp" { "temporary" } else { word };
-    let mut list = Privileges::LIST.iter();
-    match list.find(|(_, name, _)| name.eq_ignore_ascii_case(word)) {
-        Some((privilege, ..)) => Ok(*privilege),
-        None => {
-            let message = format!("unrecognized privilege type \"{word}\"");
-            Err(cursor.error_at(byte, ErrorKind::SyntaxError, message))
-        }
-    }
-}
-
-fn parse_things(cursor: &mut Cursor<'_>) -> Result<Things, QueryError> {
-    if cursor.take(&["all", "tables", "in", "schema"]) {
-        return schema(cursor).map(|()| Things::AllTables);
-    }
-    if cursor.at_word("all") {
-        return Err(cursor.unsupported("a privilege on all of these"));
-    }
-    if cursor.take_word("schema") {
-        return schema(cursor).map(|()| Things::Schema);
-    }
-    if cursor.take_word("database") {
-        let mut names = vec![cursor.name()?];
-        while cursor.take_symbol(",") {
-            names.push(cursor.name()?);
-        }
-        return Ok(Things::Databases(names));
-    }
-    let another = [
-        "sequence",
-        "function",
-        "procedure",
-        "routine",
-        "language",
-        "domain",
-        "type",
-        "tablespace",
-        "foreign",
-        "large",
-        "parameter",
-    ];
-    let second_is_a_name = matches!(cursor.peek_second().kind, TokenKind::Word | TokenKind::QuotedName)
-        && !cursor.peek_second().is_word("to")
-        && !cursor.peek_second().is_word("from");
-    if second_is_a_name && another.contains(&&*cursor.peek().value) {
-        return Err(cursor.unsupported("a privilege on anything but tables, databases and schemas"));
-    }
-    if second_is_a_name {
-        cursor.take_any(&["table", "stable"]);
-    }
-    table_names(cursor).map(Things::Tables)
-}
-
-/// The one schema there is.
-fn schema(cursor: &mut Cursor<'_>) -> Result<(), QueryError> {
-    let byte = cursor.byte();
-    let name = cursor.name()?;
-    if name == "public" && !cursor.at_symbol(",") {
-        return Ok(());
-    }
-    let message = format!("schema \"{name}\" does not exist");
-    Err(cursor.error_at(byte, ErrorKind::InvalidSchemaName, message))
 }
 
 fn parse_options(cursor: &mut Cursor<'_>, creating: bool) -> Result<Vec<RoleOption>, QueryError> {
@@ -529,7 +379,7 @@ pub(super) fn role_name(cursor: &mut Cursor<'_>) -> Result<RoleName, QueryError>
     })
 }
 
-fn role_names(cursor: &mut Cursor<'_>) -> Result<Vec<RoleName>, QueryError> {
+pub(super) fn role_names(cursor: &mut Cursor<'_>) -> Result<Vec<RoleName>, QueryError> {
     let mut names = vec![role_name(cursor)?];
     while cursor.take_symbol(",") {
         names.push(role_name(cursor)?);

@@ -227,8 +227,6 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
         }),
         SystemFunction::udf("getdatabaseencoding", &[0], Kind::Name, |_| Ok("UTF8".into())),
         SystemFunction::udf("pg_tablespace_location", &[1], Kind::Text, |_| Ok("".into())),
-        SystemFunction::udf("inet_server_addr", &[0], Kind::Text, |_| Ok(Cell::Null)),
-        SystemFunction::udf("inet_server_port", &[0], Kind::Int4, |_| Ok(Cell::Null)),
         SystemFunction::udf("pg_is_in_recovery", &[0], Kind::Bool, |_| Ok(false.into())),
         SystemFunction::udf("pg_relation_is_publishable", &[1], Kind::Bool, |_| Ok(false.into())),
         SystemFunction::udf("pg_advisory_unlock_all", &[0], Kind::Void, |_| Ok("".into())),

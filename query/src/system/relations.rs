@@ -184,6 +184,8 @@ pub(super) struct Attribute<'a> {
     pub modifier: i64,
     pub not_null: bool,
     pub has_default: bool,
+    /// What is granted on it alone.
+    pub acl: Cell,
 }
 
 pub(super) fn attribute(row: Attribute<'_>) -> Vec<Cell> {
@@ -210,7 +212,7 @@ pub(super) fn attribute(row: Attribute<'_>) -> Vec<Cell> {
         true.into(),
         0_i64.into(),
         known.map_or(0, |known| known.collation).into(),
-        Cell::Null,
+        row.acl,
         Cell::Null,
         Cell::Null,
         known.map_or("i", |known| known.align).into(),
@@ -222,14 +224,20 @@ pub(super) fn attributes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let mut rows = views::attributes(snapshot);
     for listed in &snapshot.tables {
         let own = |column: &Column, relation: u32, number: i64, has_default: bool| {
+            let of_index = relation & INDEX_BIT != 0;
+            let acl = match of_index {
+                true => Cell::Null,
+                false => snapshot.attacl(listed, column.attnum),
+            };
             attribute(Attribute {
+                acl,
                 relation,
                 name: &column.name,
                 number,
                 type_oid: column.sql_type.oid(),
                 modifier: i64::from(column.sql_type.type_modifier()),
                 // Columns of an index are never marked so.
-                not_null: column.not_null && relation & INDEX_BIT == 0,
+                not_null: column.not_null && !of_index,
                 has_default,
             })
         };
@@ -256,6 +264,7 @@ pub(super) fn system_attributes(_: &Snapshot) -> Vec<Vec<Cell>> {
                 modifier: -1,
                 not_null: !table.is_view && *name == "oid",
                 has_default: false,
+                acl: Cell::Null,
             }));
         }
     }

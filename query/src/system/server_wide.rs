@@ -21,7 +21,7 @@ pub(super) fn namespaces(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let schema = snapshot.session.temporaries.schema.as_str();
     let temporary = snapshot
         .has_temporary()
-        .then(|| (TEMPORARY_OID, schema, OWNER_OID, Cell::Null));
+        .then_some((TEMPORARY_OID, schema, OWNER_OID, Cell::Null));
     always
         .into_iter()
         .chain(temporary)

@@ -94,6 +94,14 @@ const FUNCTIONS: &[SessionFunction] = &[
     function("inet_client_port", &[0], Kind::Int4, |snapshot, _| {
         Ok(activity::address_and_port(&snapshot.session.entry.client_address).1)
     }),
+    function("inet_server_addr", &[0], Kind::Text, |snapshot, _| {
+        let address = snapshot.session.entry.server_address.as_deref();
+        Ok(activity::address_and_port(address.unwrap_or_default()).0)
+    }),
+    function("inet_server_port", &[0], Kind::Int4, |snapshot, _| {
+        let address = snapshot.session.entry.server_address.as_deref();
+        Ok(activity::address_and_port(address.unwrap_or_default()).1)
+    }),
     function("obj_description", &[1, 2], Kind::Text, |snapshot, values| {
         let class = text(values, 1).unwrap_or_else(|| "pg_class".to_owned());
         Ok(or_null(match class.trim_start_matches("pg_catalog.") {

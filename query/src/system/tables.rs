@@ -10,7 +10,7 @@ use datafusion::common::Result;
 use super::cell::{self, Cell, ColumnDef, Kind};
 use super::snapshot::{INFORMATION_SCHEMA_OID, PG_CATALOG_OID, Snapshot};
 use super::{
-    activity, hypertables, information, objects, postgresql, procedures, relations, roles, server_wide, views,
+    activity, grants, hypertables, information, objects, postgresql, procedures, relations, roles, server_wide, views,
 };
 
 /// Makes the rows of a system table as the catalog is now.
@@ -155,6 +155,8 @@ const SOURCES: &[Source] = &[
     live("pg_shadow", roles::PG_USER, roles::shadows),
     live("pg_group", roles::PG_GROUP, roles::groups),
     live("pg_auth_members", roles::PG_AUTH_MEMBERS, roles::members),
+    live("pg_default_acl", grants::PG_DEFAULT_ACL, grants::default_acls),
+    live("pg_db_role_setting", grants::PG_DB_ROLE_SETTING, grants::role_settings),
     live("pg_tablespace", server_wide::PG_TABLESPACE, server_wide::tablespaces),
     live("pg_settings", server_wide::PG_SETTINGS, server_wide::settings),
     live("pg_extension", server_wide::PG_EXTENSION, server_wide::extensions),
@@ -206,6 +208,18 @@ const SOURCES: &[Source] = &[
         "constraint_column_usage",
         information::CONSTRAINT_COLUMN_USAGE,
         information::constraint_column_usage,
+    ),
+    standard("table_privileges", grants::TABLE_PRIVILEGES, grants::table_privileges),
+    standard("role_table_grants", grants::TABLE_PRIVILEGES, grants::table_privileges),
+    standard(
+        "column_privileges",
+        grants::COLUMN_PRIVILEGES,
+        grants::column_privileges,
+    ),
+    standard(
+        "role_column_grants",
+        grants::COLUMN_PRIVILEGES,
+        grants::column_privileges,
     ),
     standard("routines", information::ROUTINES, information::routines),
     standard("parameters", information::PARAMETERS, information::parameters),

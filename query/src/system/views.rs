@@ -35,6 +35,7 @@ pub(super) fn attributes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
                 modifier: i64::from(column.type_modifier),
                 not_null: false,
                 has_default: false,
+                acl: Cell::Null,
             }));
         }
     }

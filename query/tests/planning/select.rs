@@ -186,7 +186,7 @@ async fn aggregates_by_bucket_and_tag() {
         )
         .await;
     server.check("SELECT floor(extract(epoch from ts)/3600)*3600 AS time, avg(voltage) FROM meters WHERE tbname = 'd1' GROUP BY 1 ORDER BY 1",
-        &["1767225600.0|219.0", "1767229200.0|221.0"]).await;
+        &["1767225600.0|219.0000000000000000", "1767229200.0|221.0000000000000000"]).await;
     server
         .check(
             "SELECT extract(hour from ts), count(*) FROM meters GROUP BY 1 ORDER BY 1",
@@ -212,7 +212,7 @@ async fn aggregates_by_bucket_and_tag() {
     server
         .check("SELECT avg(voltage) FROM meters WHERE group_id = 9", &["NULL"])
         .await;
-    server.check("SELECT tbname, avg(voltage) FROM meters WHERE voltage > 220 OR location = 'Paris' GROUP BY tbname ORDER BY 1", &["d1|221.0", "d2|230.0", "d3|240.0"]).await;
+    server.check("SELECT tbname, avg(voltage) FROM meters WHERE voltage > 220 OR location = 'Paris' GROUP BY tbname ORDER BY 1", &["d1|221.0000000000000000", "d2|230.0000000000000000", "d3|240.0000000000000000"]).await;
 }
 
 #[tokio::test]

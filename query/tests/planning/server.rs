@@ -40,6 +40,7 @@ pub fn connect(engine: &Arc<Engine>) -> Session {
             database: "postgres".into(),
             settings: vec![("TimeZone".into(), "UTC".into())],
             client_address: "127.0.0.1".into(),
+            server_address: None,
             process_id: 1,
             interruption: Default::default(),
         })

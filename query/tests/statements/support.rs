@@ -57,6 +57,7 @@ impl Server {
             database: database.into(),
             settings: Vec::new(),
             client_address: "test".into(),
+            server_address: None,
             process_id: 1,
             interruption: Default::default(),
         };

@@ -149,7 +149,7 @@ pub fn arrange(array: &ArrayRef, wire: &WireType, format: Format) -> Result<Arra
     if let WireType::Array { element, .. } = wire
         && let Some(list) = as_list(array)?
     {
-        let elements = arrange(list.values(), element, format)?;
+        let elements = arrange(list.values(), below(wire, element, list.values().data_type()), format)?;
         let field = match list.data_type() {
             DataType::List(field) => field.as_ref().clone().with_data_type(elements.data_type().clone()),
             other => return Err(unexpected(other, wire)),
@@ -193,6 +193,18 @@ pub fn arrange(array: &ArrayRef, wire: &WireType, format: Format) -> Result<Arra
         },
     };
     cast(array, &target)
+}
+
+/// What the elements of an array are sent as: the arrays in one of several dimensions as it is itself.
+fn below<'w>(wire: &'w WireType, element: &'w WireType, item: &DataType) -> &'w WireType {
+    let nested = matches!(
+        item,
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::ListView(_)
+    );
+    match (nested, element) {
+        (true, WireType::Array { .. }) | (false, _) => element,
+        (true, _) => wire,
+    }
 }
 
 fn as_list(array: &ArrayRef) -> Result<Option<ListArray>, QueryError> {
@@ -250,7 +262,7 @@ fn reads(wire: &WireType, data_type: &DataType) -> bool {
         WireType::Time => matches!(data_type, A::Time64(_)),
         WireType::Interval => matches!(data_type, A::Interval(IntervalUnit::MonthDayNano)),
         WireType::Array { element, .. } => match data_type {
-            A::List(field) => reads(element, field.data_type()),
+            A::List(field) => reads(below(wire, element, field.data_type()), field.data_type()),
             _ => text,
         },
     }
@@ -330,7 +342,10 @@ impl<'a> Column<'a> {
                 let list = array.as_list::<i32>();
                 Values::List {
                     array: list,
-                    elements: Box::new(Column::new(list.values(), element)?),
+                    elements: Box::new(Column::new(
+                        list.values(),
+                        below(wire, element, list.values().data_type()),
+                    )?),
                     element_oid: *element_oid,
                     vector: *vector,
                 }

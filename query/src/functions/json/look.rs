@@ -95,6 +95,12 @@ pub fn get(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     Ok(json_or_null(parsed(args)?.field(args.text(1))))
 }
 
+/// One place after the other.
+pub fn get_elements(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
+    let places: Vec<Option<String>> = (1..args.len()).map(|place| Some(args.int(place).to_string())).collect();
+    Ok(json_or_null(follow(&parsed(args)?, &places)))
+}
+
 pub fn get_element(args: &Args<'_>) -> Result<ScalarValue, QueryError> {
     Ok(json_or_null(parsed(args)?.element(args.int(1))))
 }
