@@ -26,7 +26,8 @@ class DuckDb:
         self.connection = self.library.connect(str(path))
 
     def execute(self, sql):
-        self.connection.execute(sql)
+        # Fetched, so that it has ended: its file may go then.
+        self.connection.execute(sql).fetchall()
 
     def arrow(self, sql):
         return self.connection.sql(sql).to_arrow_table()
