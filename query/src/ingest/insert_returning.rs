@@ -113,14 +113,14 @@ impl PreparedInsert {
         Ok((accumulator.take(&engine)?, order))
     }
 
-    /// Rows of a keyed table: those that are there already are refused, left out or changed.
-    pub(super) async fn execute_keyed(
+    /// The rows of an INSERT into one table that is none of storage's own.
+    async fn gather_alone(
         &self,
         session: &mut Session,
         bound: &Bound,
         clause: &BoundClause,
         parameters: &[Parameter],
-    ) -> Result<Outcome, QueryError> {
+    ) -> Result<BTreeMap<VnodeId, Vec<Change>>, QueryError> {
         if bound.clauses.len() > 1 {
             let message = format!(
                 "\"{}\" in an INSERT into several tables is not supported",
@@ -129,7 +129,18 @@ impl PreparedInsert {
             return Err(QueryError::new(ErrorKind::FeatureNotSupported, message));
         }
         session.hold_accumulated()?;
-        let (staged, _) = self.gather(session, bound, clause, parameters).await?;
+        Ok(self.gather(session, bound, clause, parameters).await?.0)
+    }
+
+    /// Rows of a keyed table: those that are there already are refused, left out or changed.
+    pub(super) async fn execute_keyed(
+        &self,
+        session: &mut Session,
+        bound: &Bound,
+        clause: &BoundClause,
+        parameters: &[Parameter],
+    ) -> Result<Outcome, QueryError> {
+        let staged = self.gather_alone(session, bound, clause, parameters).await?;
         let keys = keyed::insert(session, &clause.target, staged, clause.conflict).await?;
         let (Some(returning), Some(table)) = (&self.returning, &clause.target.keyed) else {
             return Ok(Outcome::Complete(format!("INSERT 0 {}", keys.len())));
@@ -152,15 +163,7 @@ impl PreparedInsert {
         clause: &BoundClause,
         parameters: &[Parameter],
     ) -> Result<Outcome, QueryError> {
-        if bound.clauses.len() > 1 {
-            let message = format!(
-                "\"{}\" in an INSERT into several tables is not supported",
-                clause.target.name
-            );
-            return Err(QueryError::new(ErrorKind::FeatureNotSupported, message));
-        }
-        session.hold_accumulated()?;
-        let (staged, _) = self.gather(session, bound, clause, parameters).await?;
+        let staged = self.gather_alone(session, bound, clause, parameters).await?;
         let rows = temporary::insert(session, &clause.target, staged, clause.conflict, &clause.fields)?;
         match &self.returning {
             None => Ok(Outcome::Complete(format!("INSERT 0 {}", rows.num_rows()))),
