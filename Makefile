@@ -7,6 +7,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TAOSPG := $(CARGO_TARGET_DIR)/release/taospg
 TAOSPG_BENCH := $(CARGO_TARGET_DIR)/release/taospg-bench
 PEERS := $(TOOLS)/peers
+BENCH_PEERS := --python $(PEERS)/bin/python --questdb $(PEERS)/questdb.jar
+QUESTDB := 9.3.4
 
 .PHONY: run build test prove suites check lint demo bench bench-full bench-gate bench-peers bless build-needs test-needs
 
@@ -45,20 +47,22 @@ demo: build test-needs
 
 ## make bench: the short comparison with the systems that are installed; BENCH="--systems taospg --rows 2000000" changes it
 bench: build
-	$(TAOSPG_BENCH) run --server $(TAOSPG) --python $(PEERS)/bin/python $(BENCH)
+	$(TAOSPG_BENCH) run --server $(TAOSPG) $(BENCH_PEERS) $(BENCH)
 
 ## make bench-full: the tables of docs/benchmarks.md, medians of five, for hours, on a machine that does nothing else
 bench-full: build bench-peers
-	$(TAOSPG_BENCH) run --full --markdown --json bench-full.json --server $(TAOSPG) --python $(PEERS)/bin/python $(BENCH)
+	$(TAOSPG_BENCH) run --full --markdown --json bench-full.json --server $(TAOSPG) $(BENCH_PEERS) $(BENCH)
 
 ## make bench-gate: the server's CPU seconds for a minute of work beside bench/baseline.json; BENCH=--record makes that file anew
 bench-gate: build
 	$(TAOSPG_BENCH) gate --server $(TAOSPG) $(BENCH)
 
-## make bench-peers: DuckDB and ClickHouse, which `make bench` then finds
+## make bench-peers: DuckDB, ClickHouse and, for a Java of 17 or newer, QuestDB, which `make bench` then finds
 bench-peers:
 	@test -x $(PEERS)/bin/python || python3 -m venv $(PEERS)
 	@$(PEERS)/bin/python -c 'import duckdb, chdb, pyarrow' 2>/dev/null || $(PEERS)/bin/python -m pip install --quiet duckdb==2.0.0 chdb==4.4.0 pyarrow==26.0.1
+	@test -e $(PEERS)/questdb.jar || curl --silent --show-error --fail --output $(PEERS)/questdb.jar \
+		https://repo1.maven.org/maven2/org/questdb/questdb/$(QUESTDB)/questdb-$(QUESTDB).jar
 
 ## make bless: record the answers of the SQL scripts; read the diff like code
 bless: build

@@ -48,6 +48,9 @@ pub struct Dialect {
     #[serde(default)]
     pub prepare_database: Vec<String>,
     create: Vec<String>,
+    /// What removes the table of a measurement where there is only one database.
+    #[serde(default)]
+    drop: Vec<String>,
     devices: String,
     device: String,
     device_separator: String,
@@ -138,6 +141,15 @@ impl Dialect {
             ("tags", &tags.join(", ")),
         ];
         self.create.iter().map(|template| fill(template, &values)).collect()
+    }
+
+    /// The statements that remove all tables of the data.
+    pub fn drop_tables(&self, set: &DataSet) -> Vec<String> {
+        let of_table = |table: &Table| {
+            let values = [("table", table.name)];
+            self.drop.iter().map(|template| fill(template, &values)).collect::<Vec<_>>()
+        };
+        set.tables.iter().flat_map(of_table).collect()
     }
 
     fn type_of(&self, kind: Kind) -> &str {

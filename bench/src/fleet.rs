@@ -124,7 +124,7 @@ async fn measure(system: &mut System, arguments: &Arguments) -> Result<Figures> 
         return Err(format!("{} rows of {} after a restart", restart.found_rows, load.rows).into());
     }
     let started_over_devices = memory(system);
-    system.drop_database("fleet").await?;
+    system.drop_database("fleet", &plan.set).await?;
     Ok(Figures {
         machine,
         load,

@@ -151,7 +151,7 @@ async fn measure(arguments: &Arguments, work: &std::path::Path) -> Result<Baseli
         };
         for round in 0..ROUNDS {
             if round > 0 {
-                system.drop_database(database).await?;
+                system.drop_database(database, &plan.set).await?;
             }
             let before = calibration.cpu_seconds();
             let figures = load(&system, database, &plan).await?;

@@ -28,6 +28,7 @@ mod queries;
 mod random;
 mod report;
 mod run;
+mod start;
 mod system;
 mod time;
 mod wire;

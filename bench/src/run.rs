@@ -18,7 +18,7 @@ use crate::report::{LoadReport, Machine, QueryReport, Report, SystemReport, alig
 use crate::system::{Programs, Started, System};
 
 /// PostgreSQL first: its answers are the reference where it is installed.
-pub const SYSTEMS: [&str; 5] = ["postgresql", "timescaledb", "duckdb", "clickhouse", "taospg"];
+pub const SYSTEMS: [&str; 6] = ["postgresql", "timescaledb", "questdb", "duckdb", "clickhouse", "taospg"];
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct Arguments {
@@ -268,14 +268,19 @@ async fn measure(
         ..SystemReport::default()
     };
     let hour_ticks = |set: &DataSet| (scale.hours * 3_600e6) as i64 / set.step_micros;
-    let cpu = arguments.plan("cpu-only", scale.hosts, 1, Way::CopyText)?;
+    // Files are COPY text, which is how embedded systems take rows.
+    let way = match system.is_embedded() || system.dialect.takes(Way::CopyText) {
+        true => Way::CopyText,
+        false => Way::Prepared,
+    };
+    let cpu = arguments.plan("cpu-only", scale.hosts, 1, way)?;
     let cpu = Plan {
         ticks: hour_ticks(&cpu.set),
         settles: true,
         ..cpu
     };
     let figures = median_load(system, &cpu, scale.repeats, "cpu").await?;
-    report.loads.push(load_report("COPY text", Ok(figures)));
+    report.loads.push(load_report(way.title(), Ok(figures)));
     // Questions while nothing else is in the system, then the other loads.
     ask_all(system, "cpu", &cpu, scale, &mut references.cpu, &mut report).await?;
     if !system.is_embedded() {
@@ -283,16 +288,16 @@ async fn measure(
             .mixed
             .push(mixed(system, "cpu", &beside(&cpu), &narrow(&cpu.set), rates(scale)).await?);
     }
-    system.drop_database("cpu").await?;
+    system.drop_database("cpu", &cpu.set).await?;
 
     let iot_trucks = if scale.is_full { 4_000 } else { scale.hosts / 4 };
     let iot_hours = if scale.is_full { 25.0 } else { scale.hours };
-    let iot = arguments.plan("iot", iot_trucks.max(1), (iot_hours * 360.0) as i64, Way::CopyText)?;
+    let iot = arguments.plan("iot", iot_trucks.max(1), (iot_hours * 360.0) as i64, way)?;
     let iot = Plan { settles: true, ..iot };
     let figures = median_load(system, &iot, 1, "iot").await?;
-    report.loads.push(load_report("COPY text, iot", Ok(figures)));
+    report.loads.push(load_report(&format!("{}, iot", way.title()), Ok(figures)));
     ask_all(system, "iot", &iot, scale, &mut references.iot, &mut report).await?;
-    system.drop_database("iot").await?;
+    system.drop_database("iot", &iot.set).await?;
 
     for case in cases(arguments, scale)? {
         let is_possible = match system.is_embedded() {
@@ -308,7 +313,7 @@ async fn measure(
             if is_loaded {
                 ask_fleet(system, "load_case", &case, scale, &mut report).await?;
             }
-            system.drop_database("load_case").await?;
+            system.drop_database("load_case", &case.plan.set).await?;
         }
     }
     Ok(report)
@@ -328,7 +333,7 @@ async fn median_load(system: &System, plan: &Plan, repeats: usize, database: &st
     let mut all = Vec::new();
     for repeat in 0..repeats {
         if repeat > 0 {
-            system.drop_database(database).await?;
+            system.drop_database(database, &plan.set).await?;
         }
         all.push(load(system, database, plan).await?);
     }

@@ -1,16 +1,16 @@
 //! A system that is measured: started for the occasion with a directory of its own, or one that runs already. Sessions are its connections.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::Result;
+use crate::data::DataSet;
 use crate::dialect::{Dialect, Interface};
 use crate::embedded::Embedded;
 use crate::process::directory_bytes;
 use crate::wire::{Address, Answer, Wire};
+use crate::{Result, start};
 
 /// Where the programs are that are started.
 #[derive(clap::Args, Clone, Debug)]
@@ -21,6 +21,9 @@ pub struct Programs {
     /// A Python with the packages duckdb and chdb (`make bench-peers`)
     #[arg(long, value_name = "FILE", default_value = "python3")]
     pub python: PathBuf,
+    /// QuestDB's jar (`make bench-peers`)
+    #[arg(long, value_name = "FILE", default_value = "questdb.jar")]
+    pub questdb: PathBuf,
     /// Where started systems keep their data; removed afterwards
     #[arg(long, value_name = "DIRECTORY")]
     pub work: Option<PathBuf>,
@@ -58,11 +61,11 @@ enum Place {
 impl Drop for System {
     fn drop(&mut self) {
         if let Some(process) = &mut self.process {
-            if self.key == "taospg" {
-                let _ = process.kill();
-            } else {
+            if matches!(self.key.as_str(), "postgresql" | "timescaledb") {
                 // PostgreSQL's immediate shutdown is SIGQUIT; its children would outlive a SIGKILL.
                 let _ = Command::new("kill").args(["-QUIT", &process.id().to_string()]).status();
+            } else {
+                let _ = process.kill();
             }
             let _ = process.wait();
         }
@@ -86,21 +89,17 @@ impl System {
         let directory = work.join(key);
         let server = match (dialect.interface, key) {
             (Interface::Embedded, _) => return System::start_embedded(key, dialect, programs, directory),
-            (_, "taospg") => start_taospg(&programs.server, &directory),
-            (_, "postgresql") => start_postgres(&directory, &[]),
-            (_, "timescaledb") => start_postgres(&directory, &["timescaledb"]),
+            (_, "taospg") => start::taospg(&programs.server, &directory),
+            (_, "postgresql") => start::postgresql(&directory, &[]),
+            (_, "timescaledb") => start::postgresql(&directory, &["timescaledb"]),
+            (_, "questdb") => start::questdb(&programs.questdb, &directory),
             _ => Err(format!("{} is not started from here: give its --url", dialect.name).into()),
         };
         Ok(match server {
-            Ok((process, port)) => Started::Runs(Box::new(System {
+            Ok((process, address)) => Started::Runs(Box::new(System {
                 key: key.to_owned(),
                 dialect,
-                place: Place::Server(Address {
-                    host: "127.0.0.1".into(),
-                    port,
-                    user: "postgres".into(),
-                    password: None,
-                }),
+                place: Place::Server(address),
                 directory: Some(directory),
                 pid: Some(process.id()),
                 process: Some(process),
@@ -126,12 +125,10 @@ impl System {
     /// Starts an ended Taospg again over the data that it left; returns when it listens.
     pub fn start_again(&mut self, programs: &Programs) -> Result<()> {
         let directory = self.directory.as_ref().ok_or("it was not started from here")?;
-        let (process, port) = start_taospg(&programs.server, directory)?;
+        let (process, address) = start::taospg(&programs.server, directory)?;
         self.pid = Some(process.id());
         self.process = Some(process);
-        if let Place::Server(address) = &mut self.place {
-            address.port = port;
-        }
+        self.place = Place::Server(address);
         Ok(())
     }
 
@@ -198,9 +195,16 @@ impl System {
         Ok(())
     }
 
-    /// A database that is not needed any more makes room for the next.
-    pub async fn drop_database(&self, database: &str) -> Result<()> {
-        if self.is_embedded() || self.dialect.create_database(database).is_none() {
+    /// A database that is not needed any more makes room for the next; where there is only one, its tables do.
+    pub async fn drop_database(&self, database: &str, set: &DataSet) -> Result<()> {
+        if self.is_embedded() {
+            return Ok(());
+        }
+        if self.dialect.create_database(database).is_none() {
+            let mut session = self.session(database).await?;
+            for statement in self.dialect.drop_tables(set) {
+                session.execute(&statement).await?;
+            }
             return Ok(());
         }
         let mut session = self.session("postgres").await?;
@@ -314,135 +318,6 @@ fn address_of(url: &str) -> Result<Address> {
         user: user.to_owned(),
         password,
     })
-}
-
-fn start_taospg(binary: &Path, directory: &Path) -> Result<(Child, u16)> {
-    let log = directory.with_extension("log");
-    let mut process = Command::new(binary)
-        .args(["--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(directory)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(std::fs::File::create(&log)?)
-        .spawn()
-        .map_err(|error| format!("{}: {error}", binary.display()))?;
-    let mut output = BufReader::new(process.stdout.take().ok_or("its output is piped")?);
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if output.read_line(&mut line)? == 0 {
-            let _ = process.wait();
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            return Err(format!("taospg ended before it listened: {said}").into());
-        }
-        if let Some(address) = line.trim().strip_prefix("listening on ") {
-            let port = address.rsplit(':').next().unwrap_or_default().parse()?;
-            // Keep reading, so that the server never blocks on a full pipe.
-            std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
-            return Ok((process, port));
-        }
-    }
-}
-
-/// PostgreSQL's programs: the newest version's.
-fn postgres_programs() -> Option<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-    let newest = versions
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .max()?;
-    let programs = PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"));
-    programs.join("postgres").exists().then_some(programs)
-}
-
-/// Room to sort and cache, as its manual advises for a machine with memory to spare; durability as delivered.
-const POSTGRES_SETTINGS: [&str; 4] = [
-    "shared_buffers=2GB",
-    "max_wal_size=8GB",
-    "unix_socket_directories=",
-    "listen_addresses=127.0.0.1",
-];
-
-fn start_postgres(directory: &Path, libraries: &[&str]) -> Result<(Child, u16)> {
-    let programs = postgres_programs().ok_or("not under /usr/lib/postgresql")?;
-    for library in libraries {
-        let version = programs
-            .parent()
-            .and_then(Path::file_name)
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let control = format!("/usr/share/postgresql/{version}/extension/{library}.control");
-        if !Path::new(&control).exists() {
-            return Err(format!("{control} is not there").into());
-        }
-    }
-    std::fs::create_dir_all(directory)?;
-    if is_root() {
-        let owned = Command::new("chown").arg("postgres").arg(directory).status()?;
-        if !owned.success() {
-            return Err("there is no account postgres to run it".into());
-        }
-    }
-    let data = directory.join("data");
-    let initialised = as_postgres(&programs.join("initdb"))
-        .args([
-            "--auth=trust",
-            "--username=postgres",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--pgdata",
-        ])
-        .arg(&data)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()?;
-    if !initialised.success() {
-        return Err("initdb failed".into());
-    }
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-    let mut server = as_postgres(&programs.join("postgres"));
-    server.arg("-D").arg(&data).args(["-p", &port.to_string()]);
-    for setting in POSTGRES_SETTINGS {
-        server.args(["-c", setting]);
-    }
-    if !libraries.is_empty() {
-        server.args(["-c", &format!("shared_preload_libraries={}", libraries.join(","))]);
-    }
-    let mut process = server.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    // The port is open before the server takes anybody in.
-    loop {
-        let is_ready = Command::new(programs.join("pg_isready"))
-            .args(["--quiet", "--host=127.0.0.1", &format!("--port={port}")])
-            .status()?;
-        if is_ready.success() {
-            return Ok((process, port));
-        }
-        if process.try_wait()?.is_some() {
-            return Err("it ended while it started".into());
-        }
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|about| std::os::unix::fs::MetadataExt::uid(&about) == 0)
-}
-
-/// PostgreSQL refuses to run as root.
-fn as_postgres(program: &Path) -> Command {
-    let mut command = match is_root() {
-        true => {
-            let mut command = Command::new("setpriv");
-            command
-                .args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
-                .arg(program);
-            command
-        }
-        false => Command::new(program),
-    };
-    command.current_dir("/");
-    command
 }
 
 #[cfg(test)]
