@@ -13,7 +13,7 @@ use taospg_storage::{Change, FamilyId, SeriesId, SeriesSet, TimeRange, VnodeId};
 use super::{Found, Literal, find, literal, tell_immediate, try_find, vnodes_of};
 use crate::access::Thing;
 use crate::ingest::column::ColumnBuilder;
-use crate::ingest::datum::Datum;
+use crate::ingest::datum::{Datum, ValueError};
 use crate::ingest::keyed::serial_default;
 use crate::ingest::time::TimeReader;
 use crate::statement::{ColumnDefinition, CreateChild, CreateTable, TableName};
@@ -110,7 +110,8 @@ fn new_column(column: &ColumnDefinition, create: &CreateTable) -> Column {
 struct Wanted {
     supertable: Arc<Table>,
     names: Vec<NewChild>,
-    tags: Vec<Vec<ArrayRef>>,
+    /// As `Table::tags`.
+    tags: Vec<ColumnBuilder>,
 }
 
 /// Of each supertable all children or none; a name given twice is refused before anything is made.
@@ -134,14 +135,15 @@ pub(super) async fn create_children(session: &mut Session, children: &[CreateChi
             exists(session, &child.name, child.if_not_exists)?;
             continue;
         }
-        let tags = tag_values(session, &database, &supertable, child).await?;
         let group = match wanted.iter_mut().find(|group| group.supertable.oid == supertable.oid) {
             Some(group) => group,
             None => {
+                let precision = database.options.precision;
+                let builder = |tag: &Column| ColumnBuilder::new(&tag.sql_type, precision);
                 wanted.push(Wanted {
+                    tags: supertable.tags.iter().map(builder).collect(),
                     supertable,
                     names: Vec::new(),
-                    tags: Vec::new(),
                 });
                 wanted.last_mut().expect("pushed above")
             }
@@ -150,20 +152,15 @@ pub(super) async fn create_children(session: &mut Session, children: &[CreateChi
         group.names.push(NewChild {
             name: Some(name.to_owned()),
         });
-        group.tags.push(tags);
+        push_tags(session, &database, group, child).await?;
     }
     for Wanted {
         supertable,
         names,
-        tags,
+        mut tags,
     } in wanted
     {
-        let columns = (0..supertable.tags.len()).map(|tag| {
-            let values: Vec<&dyn arrow::array::Array> = tags.iter().map(|row| row[tag].as_ref()).collect();
-            arrow::compute::concat(&values)
-        });
-        let tags = columns.collect::<Result<Vec<ArrayRef>, _>>();
-        let tags = tags.map_err(|error| QueryError::new(ErrorKind::InternalError, error.to_string()))?;
+        let tags: Vec<ArrayRef> = tags.iter_mut().map(ColumnBuilder::finish).collect();
         session
             .engine()
             .catalog()
@@ -207,21 +204,19 @@ fn find_supertable(session: &Session, database: &Arc<Database>, child: &CreateCh
     }
 }
 
-/// One row of tags, as `Table::tags`; those not named are null.
-async fn tag_values(
+/// Adds the tags of a group's newest table; those not named are null.
+async fn push_tags(
     session: &Session,
     database: &Database,
-    supertable: &Table,
+    group: &mut Wanted,
     child: &CreateChild,
-) -> Result<Vec<ArrayRef>, QueryError> {
-    let precision = database.options.precision;
-    let null = |tag: &Column| arrow::array::new_null_array(&tag.sql_type.arrow_type(precision), 1);
-    let mut row: Vec<ArrayRef> = supertable.tags.iter().map(null).collect();
-    if child.tags.is_none() && child.values.len() != row.len() {
+) -> Result<(), QueryError> {
+    let supertable = &group.supertable;
+    if child.tags.is_none() && child.values.len() != supertable.tags.len() {
         let message = format!(
             "supertable \"{}\" has {} tags and {} values are given",
             supertable.name,
-            row.len(),
+            supertable.tags.len(),
             child.values.len()
         );
         return Err(QueryError::new(ErrorKind::SyntaxError, message).at_name(&child.supertable));
@@ -232,36 +227,55 @@ async fn tag_values(
             Some(names) => {
                 let (name, character) = &names[index];
                 let place = supertable.tags.iter().position(|tag| tag.name == *name);
-                place.ok_or_else(|| {
+                let place = place.ok_or_else(|| {
                     let message = format!("tag \"{name}\" of supertable \"{}\" does not exist", supertable.name);
                     QueryError::new(ErrorKind::UndefinedColumn, message).with_position(*character)
-                })?
+                })?;
+                if group.tags[place].len() == group.names.len() {
+                    let message = format!("column \"{name}\" specified more than once");
+                    return Err(QueryError::new(ErrorKind::DuplicateColumn, message).with_position(*character));
+                }
+                place
             }
         };
-        row[place] = tag_value(session, &supertable.tags[place], &database.options, &value.expr).await?;
+        let (tag, column) = (&supertable.tags[place], &mut group.tags[place]);
+        push_tag(session, tag, &database.options, &value.expr, column).await?;
     }
-    Ok(row)
+    for column in &mut group.tags {
+        column.pad(group.names.len());
+    }
+    Ok(())
 }
 
-/// One tag value as an array of one row: an assignment cast, as of a value in an INSERT.
+/// One tag value as an array of one row.
 pub(super) async fn tag_value(
     session: &Session,
     tag: &Column,
     options: &DatabaseOptions,
     expr: &datafusion::sql::sqlparser::ast::Expr,
 ) -> Result<ArrayRef, QueryError> {
-    let precision = options.precision;
-    let data_type = tag.sql_type.arrow_type(precision);
-    let literal = match literal(expr) {
-        Some(literal) => literal,
-        None => {
-            let value = crate::plan::constant(session, expr, &data_type).await?;
-            let array = value
-                .to_array()
-                .map_err(|error| QueryError::new(ErrorKind::InternalError, error.to_string()))?;
-            crate::modify::check_values(&array, tag, &tag.name)?;
-            return Ok(array);
-        }
+    let mut column = ColumnBuilder::new(&tag.sql_type, options.precision);
+    push_tag(session, tag, options, expr, &mut column).await?;
+    Ok(column.finish())
+}
+
+/// Adds a tag value: an assignment cast, as of a value in an INSERT.
+async fn push_tag(
+    session: &Session,
+    tag: &Column,
+    options: &DatabaseOptions,
+    expr: &datafusion::sql::sqlparser::ast::Expr,
+    column: &mut ColumnBuilder,
+) -> Result<(), QueryError> {
+    let in_column = |error: ValueError| error.for_column(&tag.name, &tag.sql_type.display_name());
+    let Some(literal) = literal(expr) else {
+        let data_type = tag.sql_type.arrow_type(options.precision);
+        let value = crate::plan::constant(session, expr, &data_type).await?;
+        let array = value
+            .to_array()
+            .map_err(|error| QueryError::new(ErrorKind::InternalError, error.to_string()))?;
+        crate::modify::check_values(&array, tag, &tag.name)?;
+        return column.append(&array).map_err(in_column);
     };
     let datum = match &literal {
         Literal::Null => Datum::Null,
@@ -273,10 +287,7 @@ pub(super) async fn tag_value(
         Literal::Text(text) => Datum::Text(text.as_bytes()),
     };
     let mut times = TimeReader::new(options, session.settings().reading(), session.transaction_time_ns());
-    let mut builder = ColumnBuilder::new(&tag.sql_type, precision);
-    let pushed = builder.push(datum, &mut times);
-    pushed.map_err(|error| error.for_column(&tag.name, &tag.sql_type.display_name()))?;
-    Ok(builder.finish())
+    column.push(datum, &mut times).map_err(in_column)
 }
 
 pub(super) async fn drop(

@@ -244,11 +244,26 @@ impl<'a> Cursor<'a> {
             return Err(self.error());
         }
         let text = &self.text[start..self.tokens[self.at - 1].end];
+        let single = (self.at == from + 1).then(|| literal(&self.tokens[from])).flatten();
         Ok(SourceExpr {
-            expr: parse_expr(text, self.text, start)?,
+            expr: match single {
+                Some(literal) => literal,
+                None => parse_expr(text, self.text, start)?,
+            },
             text: text.to_string(),
         })
     }
+}
+
+/// The literal that a token is by itself: a statement with the tags of ten thousand tables has little else, and a parser for each costs more
+/// than making the tables.
+fn literal(token: &Token<'_>) -> Option<ast::Expr> {
+    let value = match token.kind {
+        TokenKind::Text => ast::Value::SingleQuotedString(token.value.to_string()),
+        TokenKind::Number => ast::Value::Number(token.value.to_string(), false),
+        _ => return None,
+    };
+    Some(ast::Expr::Value(value.with_empty_span()))
 }
 
 /// An expression with its text.
