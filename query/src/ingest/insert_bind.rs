@@ -325,16 +325,28 @@ fn tag_places(target: &Target, names: Option<&[ColumnName]>, values: usize) -> R
     let tags = &target.table.tags;
     let places: Vec<usize> = match names {
         None => (0..tags.len()).collect(),
-        Some(names) => names
-            .iter()
-            .map(|(name, place)| {
-                tags.iter().position(|tag| tag.name == *name).ok_or_else(|| {
-                    let message = format!("tag \"{name}\" of supertable \"{}\" does not exist", target.table.name);
-                    let error = QueryError::new(ErrorKind::UndefinedColumn, message);
-                    place.map_or(error.clone(), |place| error.with_position(place))
-                })
-            })
-            .collect::<Result<_, _>>()?,
+        Some(names) => {
+            let mut places = Vec::with_capacity(names.len());
+            for (name, character) in names {
+                let place = tags.iter().position(|tag| tag.name == *name);
+                let error = match place {
+                    Some(place) if !places.contains(&place) => {
+                        places.push(place);
+                        continue;
+                    }
+                    Some(_) => {
+                        let message = format!("column \"{name}\" specified more than once");
+                        QueryError::new(ErrorKind::DuplicateColumn, message)
+                    }
+                    None => {
+                        let message = format!("tag \"{name}\" of supertable \"{}\" does not exist", target.table.name);
+                        QueryError::new(ErrorKind::UndefinedColumn, message)
+                    }
+                };
+                return Err(character.map_or(error.clone(), |character| error.with_position(character)));
+            }
+            places
+        }
     };
     if places.len() != values {
         return Err(QueryError::new(
