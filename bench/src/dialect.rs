@@ -147,7 +147,10 @@ impl Dialect {
     pub fn drop_tables(&self, set: &DataSet) -> Vec<String> {
         let of_table = |table: &Table| {
             let values = [("table", table.name)];
-            self.drop.iter().map(|template| fill(template, &values)).collect::<Vec<_>>()
+            self.drop
+                .iter()
+                .map(|template| fill(template, &values))
+                .collect::<Vec<_>>()
         };
         set.tables.iter().flat_map(of_table).collect()
     }

@@ -295,7 +295,9 @@ async fn measure(
     let iot = arguments.plan("iot", iot_trucks.max(1), (iot_hours * 360.0) as i64, way)?;
     let iot = Plan { settles: true, ..iot };
     let figures = median_load(system, &iot, 1, "iot").await?;
-    report.loads.push(load_report(&format!("{}, iot", way.title()), Ok(figures)));
+    report
+        .loads
+        .push(load_report(&format!("{}, iot", way.title()), Ok(figures)));
     ask_all(system, "iot", &iot, scale, &mut references.iot, &mut report).await?;
     system.drop_database("iot", &iot.set).await?;
 
