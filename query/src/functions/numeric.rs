@@ -14,7 +14,8 @@ use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUD
 use num_bigint::BigInt;
 
 use crate::pg_type::numeric::{
-    Decimal, Numeric, NumericError, Rounding, decode_key, encode_decimal, normal_key, write_key,
+    Decimal, Numeric, NumericError, Rounding, Small, decode_key, decode_small, encode_decimal, write_key,
+    write_normal_key,
 };
 use crate::plan::errors;
 use crate::{ErrorKind, QueryError, pg_type};
@@ -369,11 +370,7 @@ impl ScalarUDFImpl for NormalNumeric {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        called(&args, |arrays| {
-            let keys = arrays[0].as_binary::<i64>();
-            let normal: LargeBinaryArray = keys.iter().map(|key| key.map(normal_key)).collect();
-            Ok(Arc::new(normal))
-        })
+        called(&args, |arrays| Ok(normal_keys(&arrays[0])))
     }
 }
 
@@ -411,6 +408,18 @@ impl NumericOperation {
             NumericOperator::Over => left.over(right),
             NumericOperator::Modulo => left.modulo(right),
             NumericOperator::Negate => Ok(left.negated()),
+        }
+    }
+
+    /// The same in 128 bits; `None` where they do not suffice, or where there is an error to tell.
+    fn apply_small(&self, left: Small, right: Small) -> Option<Small> {
+        match self.operator {
+            NumericOperator::Plus => left.plus(right),
+            NumericOperator::Minus => left.minus(right),
+            NumericOperator::Times => left.times(right),
+            NumericOperator::Over => left.over(right),
+            NumericOperator::Modulo => left.modulo(right),
+            NumericOperator::Negate => left.negated(),
         }
     }
 }
@@ -462,20 +471,75 @@ impl ScalarUDFImpl for NumericOperation {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         called(&args, |arrays| {
-            let operands = arrays.iter().map(to_numeric).collect::<DfResult<Vec<_>>>()?;
-            let left = operands[0].as_binary::<i64>();
-            let right = operands.last().unwrap_or(&operands[0]).as_binary::<i64>();
-            let mut builder = LargeBinaryBuilder::with_capacity(left.len(), left.len() * 12);
-            for row in 0..left.len() {
+            let right = arrays.last().unwrap_or(&arrays[0]);
+            let (left, right) = (Operand::new(&arrays[0])?, Operand::new(right)?);
+            let rows = arrays[0].len();
+            let mut builder = LargeBinaryBuilder::with_capacity(rows, rows * 16);
+            let mut key = Vec::new();
+            for row in 0..rows {
                 if left.is_null(row) || right.is_null(row) {
                     builder.append_null();
                     continue;
                 }
-                let (left, right) = (decode_key(left.value(row)), decode_key(right.value(row)));
-                builder.append_value(self.apply(&left, &right).map_err(wrapped)?.key());
+                key.clear();
+                let short = match (left.small(row), right.small(row)) {
+                    (Some(left), Some(right)) => self.apply_small(left, right),
+                    _ => None,
+                };
+                match short {
+                    Some(Small { unscaled, scale }) => encode_decimal(unscaled, scale, &mut key),
+                    None => {
+                        let result = self.apply(&left.numeric(row), &right.numeric(row)).map_err(wrapped)?;
+                        key.extend(result.key());
+                    }
+                }
+                builder.append_value(&key);
             }
             Ok(Arc::new(builder.finish()))
         })
+    }
+}
+
+/// An operator's operand: decimals and integers as they are, all others as numerics.
+enum Operand {
+    Decimals(Decimal128Array, u32),
+    Integers(Int64Array),
+    Numerics(LargeBinaryArray),
+}
+
+impl Operand {
+    fn new(array: &ArrayRef) -> DfResult<Operand> {
+        Ok(match array.data_type() {
+            DataType::Decimal128(_, scale) if *scale >= 0 => {
+                Operand::Decimals(array.as_primitive().clone(), u32::from(scale.unsigned_abs()))
+            }
+            DataType::Int64 => Operand::Integers(array.as_primitive().clone()),
+            _ => Operand::Numerics(to_numeric(array)?.as_binary().clone()),
+        })
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        match self {
+            Operand::Decimals(values, _) => values.is_null(row),
+            Operand::Integers(values) => values.is_null(row),
+            Operand::Numerics(keys) => keys.is_null(row),
+        }
+    }
+
+    fn small(&self, row: usize) -> Option<Small> {
+        match self {
+            Operand::Decimals(values, scale) => Small::new(values.value(row), *scale),
+            Operand::Integers(values) => Small::new(values.value(row).into(), 0),
+            Operand::Numerics(keys) => decode_small(keys.value(row)),
+        }
+    }
+
+    fn numeric(&self, row: usize) -> Numeric {
+        match self {
+            Operand::Decimals(values, scale) => Numeric::Finite(Decimal::new(values.value(row), *scale)),
+            Operand::Integers(values) => Numeric::Finite(Decimal::new(values.value(row), 0)),
+            Operand::Numerics(keys) => decode_key(keys.value(row)),
+        }
     }
 }
 
@@ -587,8 +651,17 @@ impl ScalarUDFImpl for Distinct {
 }
 
 fn normal_keys(array: &ArrayRef) -> ArrayRef {
-    let keys = array.as_binary::<i64>().iter().map(|key| key.map(normal_key));
-    Arc::new(keys.collect::<LargeBinaryArray>())
+    let keys = array.as_binary::<i64>();
+    let mut builder = LargeBinaryBuilder::with_capacity(keys.len(), keys.value_data().len());
+    let mut normal = Vec::new();
+    for key in keys {
+        normal.clear();
+        builder.append_option(key.map(|key| {
+            write_normal_key(key, &mut normal);
+            normal.as_slice()
+        }));
+    }
+    Arc::new(builder.finish())
 }
 
 /// A function of one numeric.

@@ -10,7 +10,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, ScalarUDFImpl};
 
 use super::numeric;
-use crate::functions::numeric::{NumericOperation, NumericOperator, ToNumeric};
+use crate::functions::numeric::{NumericOperation, NumericOperator};
 use crate::functions::numeric_aggregates::Made;
 use crate::functions::overloaded::OverloadedAggregate;
 
@@ -80,8 +80,7 @@ pub fn split(aggregate: Aggregate) -> DfResult<(Aggregate, Option<Vec<Expr>>)> {
             Some(average) => {
                 let sum = column_of(sum_udaf(), average, format!("sum of average {index}"));
                 let count = column_of(count_udaf(), average, format!("count of average {index}"));
-                let parts = [sum, count].map(|part| call(ToNumeric::new(), vec![part]));
-                call(NumericOperation::new(NumericOperator::Over), parts.into())
+                call(NumericOperation::new(NumericOperator::Over), vec![sum, count])
                     .alias_qualified(qualifier.cloned(), field.name())
             }
             None => Expr::from((qualifier, field)),

@@ -5,9 +5,9 @@ use num_bigint::{BigInt, Sign};
 use super::{Decimal, Numeric, NumericError, SCALE_MAX, power_of_ten};
 
 /// Digits of a quotient that count, at least: PostgreSQL's NUMERIC_MIN_SIG_DIGITS.
-const QUOTIENT_DIGITS_MIN: i64 = 16;
+pub(super) const QUOTIENT_DIGITS_MIN: i64 = 16;
 /// Digits of a quotient behind the point at most.
-const QUOTIENT_SCALE_MAX: i64 = 1_000;
+pub(super) const QUOTIENT_SCALE_MAX: i64 = 1_000;
 
 impl Numeric {
     pub fn is_zero(&self) -> bool {

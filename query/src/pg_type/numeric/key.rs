@@ -14,7 +14,7 @@
 
 use num_bigint::{BigInt, BigUint, Sign};
 
-use super::{Decimal, Numeric, SCALE_MAX, WHOLE_DIGITS_MAX, power_of_ten};
+use super::{Decimal, Numeric, SCALE_MAX, Small, WHOLE_DIGITS_MAX, power_of_ten};
 
 const NEGATIVE_INFINITY: u8 = 0;
 const NEGATIVE: u8 = 1;
@@ -26,6 +26,8 @@ const NAN: u8 = 5;
 const WEIGHT_OFFSET: i64 = 1 << 31;
 /// Class, weight and end of a number that is not zero.
 const HEAD: usize = 5;
+/// Digits of base 100 that 128 bits hold, whatever they are.
+const SHORT_DIGITS_MAX: usize = 19;
 
 pub fn encode_key(value: &Numeric) -> Vec<u8> {
     match value {
@@ -34,12 +36,9 @@ pub fn encode_key(value: &Numeric) -> Vec<u8> {
         Numeric::NaN => vec![NAN],
         Numeric::Finite(decimal) => {
             let mut out = Vec::with_capacity(24);
-            match u64::try_from(decimal.unscaled.magnitude()) {
-                Ok(magnitude) => encode_small(decimal.unscaled.sign(), magnitude, decimal.scale, &mut out),
-                Err(_) => {
-                    let even = even_magnitude(decimal);
-                    encode_digits(decimal.unscaled.sign(), &even.to_radix_be(100), decimal.scale, &mut out);
-                }
+            match i128::try_from(&decimal.unscaled) {
+                Ok(unscaled) => encode_decimal(unscaled, decimal.scale, &mut out),
+                Err(_) => encode_long(decimal, &mut out),
             }
             out
         }
@@ -53,13 +52,18 @@ pub fn encode_decimal(unscaled: i128, scale: u32, out: &mut Vec<u8>) {
         1.. => Sign::Plus,
         _ => Sign::Minus,
     };
-    match u64::try_from(unscaled.unsigned_abs()) {
-        Ok(magnitude) => encode_small(sign, magnitude, scale, out),
-        Err(_) => {
-            let decimal = Decimal::new(unscaled, scale);
-            encode_digits(sign, &even_magnitude(&decimal).to_radix_be(100), scale, out);
-        }
+    let even = unscaled
+        .unsigned_abs()
+        .checked_mul(if scale.is_multiple_of(2) { 1 } else { 10 });
+    match even {
+        Some(even) => encode_short(sign, even, scale, out),
+        None => encode_long(&Decimal::new(unscaled, scale), out),
     }
+}
+
+fn encode_long(decimal: &Decimal, out: &mut Vec<u8>) {
+    let digits = even_magnitude(decimal).to_radix_be(100);
+    encode_digits(decimal.unscaled.sign(), &digits, decimal.scale, out);
 }
 
 /// The digits with an even number of them behind the point.
@@ -70,24 +74,36 @@ fn even_magnitude(decimal: &Decimal) -> BigUint {
     }
 }
 
-fn encode_small(sign: Sign, magnitude: u64, scale: u32, out: &mut Vec<u8>) {
-    let mut rest = u128::from(magnitude) * if scale.is_multiple_of(2) { 1 } else { 10 };
-    // 2^64 times ten has 21 digits.
-    let mut digits = [0u8; 11];
+/// `even`: the digits with an even number of them behind the point.
+fn encode_short(sign: Sign, even: u128, scale: u32, out: &mut Vec<u8>) {
+    /// Ten to sixteen: eight digits of base 100.
+    const PART: u128 = 10_000_000_000_000_000;
+    // 128 bits have at most 39 digits.
+    let mut digits = [0u8; 20];
     let mut at = digits.len();
+    let mut rest = even;
     // Most of the work in 64 bits, which divide faster.
-    while u64::try_from(rest).is_err() {
-        at -= 1;
-        digits[at] = (rest % 100) as u8;
+    let rest = loop {
+        match u64::try_from(rest) {
+            Ok(rest) => break rest,
+            Err(_) => {
+                at -= 8;
+                put_digits((rest % PART) as u64, &mut digits[at..at + 8]);
+                rest /= PART;
+            }
+        }
+    };
+    let length = rest.checked_ilog10().map_or(0, |last| last as usize / 2 + 1);
+    put_digits(rest, &mut digits[at - length..at]);
+    encode_digits(sign, &digits[at - length..], scale, out);
+}
+
+/// The last digits of base 100, as many as there is room for.
+fn put_digits(mut rest: u64, out: &mut [u8]) {
+    for digit in out.iter_mut().rev() {
+        *digit = (rest % 100) as u8;
         rest /= 100;
     }
-    let mut rest = rest as u64;
-    while rest > 0 {
-        at -= 1;
-        digits[at] = (rest % 100) as u8;
-        rest /= 100;
-    }
-    encode_digits(sign, &digits[at..], scale, out);
 }
 
 fn encode_digits(sign: Sign, digits: &[u8], scale: u32, out: &mut Vec<u8>) {
@@ -106,18 +122,24 @@ fn encode_digits(sign: Sign, digits: &[u8], scale: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&(scale as u16).to_be_bytes());
 }
 
-/// Weight and digits of base 100 of a number's key, and its scale.
-fn parts(key: &[u8]) -> Option<(i64, Vec<u8>, u32)> {
+/// What a number's key says.
+struct Parts<'a> {
+    weight: i64,
+    /// As they stand in the key: plus one, inverted where the number is negative.
+    digits: &'a [u8],
+    scale: u32,
+}
+
+fn parts(key: &[u8]) -> Option<Parts<'_>> {
     let (body, scale) = key.split_last_chunk::<2>()?;
     let flip = if *body.first()? == NEGATIVE { 0xFF } else { 0 };
     let weight: [u8; 4] = body.get(1..HEAD)?.try_into().ok()?;
     let weight = i64::from(u32::from_be_bytes(weight.map(|byte| byte ^ flip))) - WEIGHT_OFFSET;
     let digits = body.get(HEAD..body.len() - 1)?;
-    let digits = digits.iter().map(|byte| (byte ^ flip).wrapping_sub(1)).collect();
     let scale = u32::from(u16::from_be_bytes(*scale));
     // No number is longer; one of two thousand million digits would be computed for hours.
     let possible = -i64::from(SCALE_MAX)..=WHOLE_DIGITS_MAX;
-    (possible.contains(&(weight * 2)) && scale <= SCALE_MAX).then_some((weight, digits, scale))
+    (possible.contains(&(weight * 2)) && scale <= SCALE_MAX).then_some(Parts { weight, digits, scale })
 }
 
 /// The value of a key. Keys come from [`encode_key`] alone; what is none reads as NaN.
@@ -133,8 +155,34 @@ pub fn decode_key(key: &[u8]) -> Numeric {
     }
 }
 
+/// The value of a key whose digits fit 128 bits, as they nearly always do.
+pub fn decode_small(key: &[u8]) -> Option<Small> {
+    match key.first() {
+        Some(&ZERO) if key.len() == 3 => Small::new(0, u32::from(u16::from_be_bytes([key[1], key[2]]))),
+        Some(&(NEGATIVE | POSITIVE)) => {
+            let Parts { weight, digits, scale } = parts(key)?;
+            if digits.len() > SHORT_DIGITS_MAX {
+                return None;
+            }
+            let flip = if key[0] == NEGATIVE { 0xFF } else { 0 };
+            let digit = |byte: &u8| i128::from((byte ^ flip).wrapping_sub(1));
+            let magnitude = digits.iter().fold(0i128, |sum, byte| sum * 100 + digit(byte));
+            let shift = (weight - digits.len() as i64) * 2 + i64::from(scale);
+            let power = 10i128.checked_pow(u32::try_from(shift.unsigned_abs()).ok()?)?;
+            let magnitude = match shift >= 0 {
+                true => magnitude.checked_mul(power)?,
+                false => magnitude / power,
+            };
+            Small::new(if key[0] == NEGATIVE { -magnitude } else { magnitude }, scale)
+        }
+        _ => None,
+    }
+}
+
 fn decode_number(key: &[u8]) -> Option<Decimal> {
-    let (weight, digits, scale) = parts(key)?;
+    let Parts { weight, digits, scale } = parts(key)?;
+    let flip = if key[0] == NEGATIVE { 0xFF } else { 0 };
+    let digits: Vec<u8> = digits.iter().map(|byte| (byte ^ flip).wrapping_sub(1)).collect();
     let magnitude = match digits.len() {
         // 18 digits fit 64 bits.
         ..=9 => BigUint::from(digits.iter().fold(0u64, |sum, digit| sum * 100 + u64::from(*digit))),
@@ -154,23 +202,28 @@ fn decode_number(key: &[u8]) -> Option<Decimal> {
 
 /// The key of the same number with the smallest scale that tells it: equal numbers have equal ones.
 pub fn normal_key(key: &[u8]) -> Vec<u8> {
-    let mut out = key.to_vec();
+    let mut out = Vec::with_capacity(key.len());
+    write_normal_key(key, &mut out);
+    out
+}
+
+/// Appends the normal key.
+pub fn write_normal_key(key: &[u8], out: &mut Vec<u8>) {
     let scale = match key.first() {
         Some(&ZERO) => 0,
         Some(&(NEGATIVE | POSITIVE)) => match parts(key) {
-            Some((weight, digits, _)) => {
+            Some(Parts { weight, digits, .. }) => {
                 let behind = (digits.len() as i64 - weight) * 2;
-                let last_is_round = digits.last().is_some_and(|digit| digit % 10 == 0);
-                (behind - i64::from(last_is_round)).max(0) as u16
+                let flip = if key[0] == NEGATIVE { 0xFF } else { 0 };
+                let is_round = |byte: &u8| (byte ^ flip).wrapping_sub(1).is_multiple_of(10);
+                (behind - i64::from(digits.last().is_some_and(is_round))).max(0) as u16
             }
             None => 0,
         },
-        _ => return out,
+        _ => return out.extend_from_slice(key),
     };
-    let at = out.len().saturating_sub(2);
-    out.truncate(at);
+    out.extend_from_slice(&key[..key.len().saturating_sub(2)]);
     out.extend_from_slice(&scale.to_be_bytes());
-    out
 }
 
 /// Appends the text of a key.
@@ -213,6 +266,14 @@ mod tests {
         }
 
         #[test]
+        fn short_numbers_are_read_as_long_ones(unscaled in any::<i128>(), shift in 0u32..128, scale in 0u32..60) {
+            let value = Numeric::Finite(Decimal::new(unscaled >> shift, scale));
+            if let Some(small) = decode_small(&encode_key(&value)) {
+                prop_assert_eq!(Numeric::Finite(Decimal::new(small.unscaled, small.scale)), value);
+            }
+        }
+
+        #[test]
         fn keys_sort_as_the_numbers_do(left in any_numeric(), right in any_numeric()) {
             let expected = match (&left, &right) {
                 (Numeric::Finite(a), Numeric::Finite(b)) => {
@@ -235,6 +296,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_stumble(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
             let _ = decode_key(&bytes);
+            let _ = decode_small(&bytes);
             let _ = normal_key(&bytes);
         }
     }

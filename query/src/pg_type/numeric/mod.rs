@@ -3,6 +3,7 @@
 //! ```text
 //! text, PostgreSQL's binary form, numbers --> Numeric --key.rs--> bytes in an Arrow array, in the order of the values
 //!                                                ^--arithmetic.rs: + - * / %, rounding; powers.rs: roots, exponentials, logarithms, powers
+//!                                                ^--small.rs: + - * / % of what fits 128 bits
 //! ```
 //!
 //! Columns of a table have a scale and are Arrow's decimals; so is what is computed of them as long as it fits 38 digits. What has no one scale
@@ -11,13 +12,15 @@
 mod arithmetic;
 mod key;
 mod powers;
+mod small;
 
 use datafusion::common::ScalarValue;
 use num_bigint::{BigInt, Sign};
 
 pub use arithmetic::Rounding;
-pub use key::{decode_key, encode_decimal, normal_key, write_key};
+pub use key::{decode_key, decode_small, encode_decimal, normal_key, write_key, write_normal_key};
 pub use powers::PowerError;
+pub use small::Small;
 
 /// Digits behind the point that PostgreSQL's format has room for.
 const SCALE_MAX: u32 = 16_383;
