@@ -85,6 +85,18 @@ fn in_filter(filter: Filter, replacement: &dyn Fn(&Expr) -> Option<Expr>) -> DfR
     })
 }
 
+/// Whether a physical expression waits for what an execution brings.
+pub fn is_open(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    let is_brought = |node: &Arc<dyn PhysicalExpr>| {
+        let function = node.downcast_ref::<ScalarFunctionExpr>();
+        function.is_some_and(|function| {
+            let implementation: &dyn std::any::Any = function.fun().inner().as_ref();
+            implementation.is::<Brought>()
+        })
+    };
+    expr.exists(|node| Ok(is_brought(node))).unwrap_or(true)
+}
+
 /// A physical expression with what the execution brings in its places.
 pub fn filled(expr: &Arc<dyn PhysicalExpr>, context: &QueryContext) -> DfResult<Transformed<Arc<dyn PhysicalExpr>>> {
     expr.clone().transform_up(|node| {

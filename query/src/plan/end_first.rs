@@ -18,6 +18,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result as DfResult, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
@@ -94,6 +95,7 @@ fn end_first(sort: &SortExec, clock: bool) -> DfResult<Option<EndFirst>> {
     // Copies of what stands over the scan are executed, one for each span.
     let can_be_copied = template::with_leaf(input, &mut |leaf| Ok(Some(leaf.clone())))?.is_some();
     Ok(can_be_copied.then(|| EndFirst {
+        properties: properties(input, first.options.descending),
         input: input.clone(),
         key,
         wanted,
@@ -112,7 +114,9 @@ fn key_of(plan: &Arc<dyn ExecutionPlan>, index: usize) -> Option<Arc<dyn Physica
         return (is_time && is_whole).then(|| Arc::new(Column::new(name, 0)) as Arc<dyn PhysicalExpr>);
     }
     if let Some(aggregate) = plan.downcast_ref::<SeriesAggregate>() {
-        return aggregate.time_group(index).cloned();
+        // One that stops by itself gives its first groups, not those of a span.
+        let is_whole = aggregate.fetch().is_none();
+        return aggregate.time_group(index).filter(|_| is_whole).cloned();
     }
     let [input] = plan.children()[..] else {
         return None;
@@ -149,6 +153,18 @@ pub struct EndFirst {
     key: Arc<dyn PhysicalExpr>,
     wanted: usize,
     descending: bool,
+    properties: Arc<PlanProperties>,
+}
+
+/// Those of the input, but that spans in the other direction undo what order it has.
+fn properties(input: &Arc<dyn ExecutionPlan>, descending: bool) -> Arc<PlanProperties> {
+    match descending {
+        true => {
+            let unordered = EquivalenceProperties::new(input.schema());
+            Arc::new(input.properties().as_ref().clone().with_eq_properties(unordered))
+        }
+        false => input.properties().clone(),
+    }
 }
 
 impl EndFirst {
@@ -183,6 +199,7 @@ impl EndFirst {
         EndFirst {
             input,
             key: self.key.clone(),
+            properties: self.properties.clone(),
             ..*self
         }
     }
@@ -201,7 +218,7 @@ impl ExecutionPlan for EndFirst {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
+        &self.properties
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {

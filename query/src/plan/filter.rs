@@ -15,6 +15,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use taospg_catalog::SqlType;
 use taospg_storage::{ColumnBound, ColumnId, TimeRange};
 
+use super::context::QueryContext;
 use super::table::{SeriesTable, Source};
 
 /// What a scan can do with a filter.
@@ -199,10 +200,10 @@ impl TimeTerm {
     }
 
     /// The span in the column's unit; `None` when no time is in it.
-    pub fn evaluate(&self, state: &dyn Session, _table: &SeriesTable) -> DfResult<Option<TimeRange>> {
+    pub fn evaluate(&self, state: &dyn Session, context: &QueryContext) -> DfResult<Option<TimeRange>> {
         let mut range = Some(TimeRange::ALL);
         for comparison in &self.comparisons {
-            let part = timestamp_value(&constant(state, &comparison.constant)?)
+            let part = timestamp_value(&brought(state, context, &comparison.constant)?)
                 .and_then(|value| span(comparison.operator, value, self.scale));
             range = match (range, part) {
                 (Some(range), Some(part)) => range.intersect(&part),
@@ -241,6 +242,15 @@ fn timestamp_value(value: &ScalarValue) -> Option<i128> {
         | ScalarValue::TimestampMicrosecond(value, _)
         | ScalarValue::TimestampNanosecond(value, _) => value.map(i128::from),
         _ => None,
+    }
+}
+
+/// The value that an expression without columns has in an execution.
+fn brought(state: &dyn Session, context: &QueryContext, expr: &Expr) -> DfResult<ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Ok(value.clone()),
+        Expr::Placeholder(placeholder) => context.value(&placeholder.id),
+        _ => constant(state, &context.valued(expr)?),
     }
 }
 
@@ -306,10 +316,10 @@ fn bound_term(
 
 impl BoundTerm {
     /// `None`: a constant is NULL or no number; nothing can be skipped.
-    pub fn evaluate(&self, state: &dyn Session) -> DfResult<Option<ColumnBound>> {
+    pub fn evaluate(&self, state: &dyn Session, context: &QueryContext) -> DfResult<Option<ColumnBound>> {
         let (mut min, mut max) = (None::<f64>, None::<f64>);
         for comparison in &self.comparisons {
-            let value = constant(state, &comparison.constant)?;
+            let value = brought(state, context, &comparison.constant)?;
             let Some(value) = double(&value) else {
                 return Ok(None);
             };

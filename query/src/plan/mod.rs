@@ -23,6 +23,7 @@ use crate::{Parameter, QueryError, ResultField, RowSet, Session};
 mod aggregate;
 mod averages;
 mod brought;
+mod chain;
 mod change;
 mod collected;
 mod comparisons;

@@ -19,6 +19,7 @@ use taospg_catalog::{Database, Privileges, View};
 
 use super::context::QueryContext;
 use super::names::shown;
+use super::planner::Zone;
 use super::resolve::{Names, Relations};
 use super::table::{SeriesTable, Source};
 use super::template::{self, Template};
@@ -442,8 +443,8 @@ pub async fn execute(
     let context = Arc::new(context);
     let planner = session.engine().planner();
     let shared = planner.zone(reading);
-    let stream = match bound(prepared, &values, &context, &shared.state).await? {
-        Some(plan) => run(plan, shared.task)?,
+    let stream = match kept_rows(prepared, &values, &context, &shared).await? {
+        Some(stream) => translated(stream),
         None => {
             let state = planner.state(reading, context);
             let physical = physical(&state, kept.plan.clone(), values, !prepared.parameter_types.is_empty()).await?;
@@ -461,25 +462,25 @@ pub async fn execute(
     })
 }
 
-/// The kept plan bound to this execution; `None` when there can be none. Made here at the first execution, and when the old one does not fit.
-async fn bound(
+/// The rows of the kept plan in this execution; `None` when there can be none. Made here at the first execution, and when the old one does not fit.
+async fn kept_rows(
     prepared: &PreparedQuery,
     values: &ParamValues,
     context: &Arc<QueryContext>,
-    shared: &SessionState,
-) -> Result<Option<Arc<dyn ExecutionPlan>>, QueryError> {
+    shared: &Zone,
+) -> Result<Option<SendableRecordBatchStream>, QueryError> {
     let kept = &prepared.kept;
     // A value that brings digits or nanoseconds of its own has another type than the plan was made for.
     if kept.explain.is_some() || !parameters::have_types(values, &prepared.parameter_types) {
         return Ok(None);
     }
-    let bind = |template: &Template| template.bind(context, shared).map_err(errors::translate);
+    let run = |template: &Template| template.run(context, shared).map_err(errors::translate);
     let reuse = kept.template.lock().clone();
     match reuse {
         Reuse::Never => return Ok(None),
         Reuse::Kept(template) => {
-            if let Some(bound) = bind(&template)? {
-                return Ok(Some(bound));
+            if let Some(rows) = run(&template)? {
+                return Ok(Some(rows));
             }
         }
         Reuse::Untried => {}
@@ -487,18 +488,18 @@ async fn bound(
     let made = match template::can_be_kept(&kept.plan) {
         // An error here may come of the parameters that stand in the plan; the plan without them tells.
         true => {
-            let mut state = shared.clone();
+            let mut state = shared.state.as_ref().clone();
             state.config_mut().set_extension(context.clone());
             template::plan(&kept.plan, &state).await.ok().flatten()
         }
         false => None,
     };
-    let bound = match &made {
-        Some(template) => bind(template)?,
+    let rows = match &made {
+        Some(template) => run(template)?,
         None => None,
     };
     *kept.template.lock() = made.map_or(Reuse::Never, Reuse::Kept);
-    Ok(bound)
+    Ok(rows)
 }
 
 /// Optimizes an analyzed plan with its parameters filled in.
@@ -527,7 +528,11 @@ pub async fn physical(
 /// Starts a plan. Errors in the stream are ours, wrapped.
 pub fn run(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream, QueryError> {
     let stream = execute_stream(plan, task).map_err(errors::translate)?;
+    Ok(translated(stream))
+}
+
+fn translated(stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let schema = stream.schema();
     let translated = stream.map_err(|error| errors::wrap(errors::translate(error)));
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, translated)))
+    Box::pin(RecordBatchStreamAdapter::new(schema, translated))
 }

@@ -21,7 +21,7 @@ use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalSor
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions, SchedulingType,
 };
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, Time};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use futures::stream;
@@ -57,8 +57,8 @@ pub struct ScanParts {
     /// `None`: no time at all.
     pub time: Option<TimeRange>,
     pub bounds: Vec<ColumnBound>,
-    /// What chose series, time and bounds; parameters stand in it as such.
-    filters: Arc<[Expr]>,
+    /// What chose series, time and bounds, and what it means; parameters stand in it as such.
+    filters: Arc<[(Expr, Meaning)]>,
     pub limit: Option<usize>,
     pub direction: Direction,
     pub limit_per_series: Option<usize>,
@@ -66,12 +66,7 @@ pub struct ScanParts {
 }
 
 impl ScanParts {
-    pub fn new(
-        table: &SeriesTable,
-        context: Arc<QueryContext>,
-        partitions_max: usize,
-        filters: Arc<[Expr]>,
-    ) -> ScanParts {
+    pub fn new(table: &SeriesTable, context: Arc<QueryContext>, partitions_max: usize, filters: &[Expr]) -> ScanParts {
         ScanParts {
             context,
             table: Arc::new(table.clone()),
@@ -83,7 +78,10 @@ impl ScanParts {
             series_of: 0,
             time: None,
             bounds: Vec::new(),
-            filters,
+            filters: filters
+                .iter()
+                .map(|filter| (filter.clone(), table.meaning(filter)))
+                .collect(),
             limit: None,
             direction: Direction::Ascending,
             limit_per_series: None,
@@ -96,17 +94,22 @@ impl ScanParts {
         let table = self.table.clone();
         self.time = self.kept_time();
         self.bounds.clear();
+        let context = self.context.clone();
+        // Names are found without looking at every child.
+        let mut names = None;
         let mut tag_filters = Vec::new();
-        for filter in self.filters.clone().iter() {
-            let filter = self.context.valued(filter)?;
-            match table.meaning(&filter) {
-                Meaning::Tags => tag_filters.push(filter),
-                Meaning::Time(range) => self.narrow(range.evaluate(state, &table)?),
-                Meaning::Bound(bound) => self.bounds.extend(bound.evaluate(state)?),
+        for (filter, meaning) in self.filters.clone().iter() {
+            match meaning {
+                Meaning::Tags if names.is_none() => match tags::names_of(&table, filter, &context) {
+                    Some(found) => names = Some(found),
+                    None => tag_filters.push(context.valued(filter)?),
+                },
+                Meaning::Tags => tag_filters.push(context.valued(filter)?),
+                Meaning::Time(range) => self.narrow(range.evaluate(state, &context)?),
+                Meaning::Bound(bound) => self.bounds.extend(bound.evaluate(state, &context)?),
                 Meaning::Other => return exec_err!("a filter reached a scan that cannot apply it"),
             }
         }
-        let names = tags::take_names(&table, &mut tag_filters);
         let predicate = match conjunction(tag_filters) {
             Some(expr) => Some(state.create_physical_expr(expr, &table.schema().to_dfschema()?)?),
             None => None,
@@ -159,7 +162,7 @@ impl ScanParts {
     }
 
     /// Whether rows of all series together come in order of time.
-    fn is_ordered(&self) -> bool {
+    pub fn is_ordered(&self) -> bool {
         self.series_taken <= 1 || self.table.child.is_some()
     }
 
@@ -337,6 +340,8 @@ pub struct SeriesScan {
     partitions: Vec<Vec<usize>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    /// Nobody asks a kept plan for its figures.
+    measured: bool,
 }
 
 impl SeriesScan {
@@ -366,6 +371,7 @@ impl SeriesScan {
             partitions,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
+            measured: true,
         })
     }
 
@@ -376,6 +382,7 @@ impl SeriesScan {
             partitions: vec![Vec::new(); self.partitions.len()],
             properties: self.properties.clone(),
             metrics: ExecutionPlanMetricsSet::new(),
+            measured: false,
         }
     }
 
@@ -386,6 +393,7 @@ impl SeriesScan {
             partitions: self.partitions.clone(),
             properties: self.properties.clone(),
             metrics: self.metrics.clone(),
+            measured: self.measured,
         }
     }
 
@@ -397,6 +405,7 @@ impl SeriesScan {
             parts: Arc::new(parts),
             properties: self.properties.clone(),
             metrics: ExecutionPlanMetricsSet::new(),
+            measured: false,
         }))
     }
 }
@@ -473,7 +482,8 @@ impl ExecutionPlan for SeriesScan {
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         let vnodes = self.partitions.get(partition).cloned().unwrap_or_default();
-        let rows = Rows::new(self.parts.clone(), vnodes, &self.metrics, partition);
+        let set = self.measured.then_some(&self.metrics);
+        let rows = Rows::new(self.parts.clone(), vnodes, Figures::new(set, partition));
         let schema = self.parts.schema.clone();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(rows))))
     }
@@ -509,28 +519,24 @@ struct Rows {
     waiting: std::vec::IntoIter<usize>,
     current: Option<(usize, Batches)>,
     left: usize,
-    baseline: BaselineMetrics,
-    set: ExecutionPlanMetricsSet,
-    partition: usize,
+    figures: Figures,
 }
 
 impl Rows {
-    fn new(parts: Arc<ScanParts>, vnodes: Vec<usize>, set: &ExecutionPlanMetricsSet, partition: usize) -> Rows {
+    fn new(parts: Arc<ScanParts>, vnodes: Vec<usize>, figures: Figures) -> Rows {
         Rows {
             metrics: parts.metrics(),
             left: parts.limit.unwrap_or(usize::MAX),
             parts,
             waiting: vnodes.into_iter(),
             current: None,
-            baseline: BaselineMetrics::new(set, partition),
-            set: set.clone(),
-            partition,
+            figures,
         }
     }
 
     fn advance(&mut self) -> Result<Option<RecordBatch>, DataFusionError> {
-        let timer = self.baseline.elapsed_compute().clone();
-        let _running = timer.timer();
+        let timer = self.figures.timer();
+        let _running = timer.as_ref().map(Time::timer);
         while self.left > 0 {
             let (vnode, source) = match &mut self.current {
                 Some(current) => current,
@@ -551,7 +557,7 @@ impl Rows {
             };
             let Some(batch) = batch else {
                 if let Some((_, Batches::Scan(scan))) = self.current.take() {
-                    report(&self.set, self.partition, &scan.counters());
+                    self.figures.report(&scan.counters());
                 }
                 continue;
             };
@@ -563,7 +569,7 @@ impl Rows {
                 output = output.slice(0, self.left);
             }
             self.left -= output.num_rows();
-            self.baseline.record_output(output.num_rows());
+            self.figures.record_output(output.num_rows());
             return Ok(Some(output));
         }
         Ok(None)
@@ -573,7 +579,7 @@ impl Rows {
 impl Drop for Rows {
     fn drop(&mut self) {
         if let Some((_, Batches::Scan(scan))) = self.current.take() {
-            report(&self.set, self.partition, &scan.counters());
+            self.figures.report(&scan.counters());
         }
     }
 }
@@ -634,17 +640,49 @@ fn within(batch: ScanBatch, time: TimeRange) -> Result<ScanBatch, StorageError> 
     })
 }
 
-/// EXPLAIN ANALYZE's figures.
-pub fn report(set: &ExecutionPlanMetricsSet, partition: usize, counters: &ScanCounters) {
-    for (name, value) in [
-        ("file_groups_taken", counters.file_groups_taken),
-        ("file_groups_skipped", counters.file_groups_skipped),
-        ("blocks_taken", counters.blocks_taken),
-        ("blocks_skipped", counters.blocks_skipped),
-        ("bytes_read", counters.bytes_read),
-        ("rows_in_memory", counters.rows_in_memory),
-    ] {
-        MetricBuilder::new(set).counter(name, partition).add(value as usize);
+/// EXPLAIN ANALYZE's figures of one partition, if somebody will ask for them: registering them costs as much as finding a row.
+pub struct Figures(Option<Measured>);
+
+struct Measured {
+    baseline: BaselineMetrics,
+    set: ExecutionPlanMetricsSet,
+    partition: usize,
+}
+
+impl Figures {
+    pub fn new(set: Option<&ExecutionPlanMetricsSet>, partition: usize) -> Figures {
+        Figures(set.map(|set| Measured {
+            baseline: BaselineMetrics::new(set, partition),
+            set: set.clone(),
+            partition,
+        }))
+    }
+
+    pub fn timer(&self) -> Option<Time> {
+        let measured = self.0.as_ref()?;
+        Some(measured.baseline.elapsed_compute().clone())
+    }
+
+    pub fn record_output(&self, rows: usize) {
+        if let Some(measured) = &self.0 {
+            measured.baseline.record_output(rows);
+        }
+    }
+
+    pub fn report(&self, counters: &ScanCounters) {
+        let Some(Measured { set, partition, .. }) = &self.0 else {
+            return;
+        };
+        for (name, value) in [
+            ("file_groups_taken", counters.file_groups_taken),
+            ("file_groups_skipped", counters.file_groups_skipped),
+            ("blocks_taken", counters.blocks_taken),
+            ("blocks_skipped", counters.blocks_skipped),
+            ("bytes_read", counters.bytes_read),
+            ("rows_in_memory", counters.rows_in_memory),
+        ] {
+            MetricBuilder::new(set).counter(name, *partition).add(value as usize);
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! ORDER BY time LIMIT n, pushed into the scan: each series gives its first or last n rows, read from that end.
+//! ORDER BY time LIMIT n, pushed into the scan: each series gives its first or last n rows, read from that end. Those of one series are in
+//! order, and need no sort above them.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use taospg_storage::Direction;
 use super::scan::SeriesScan;
 use super::table::Source;
 
-/// The physical rule. The sort stays: it merges the series.
+/// The physical rule. Where there are several series the sort stays: it merges them.
 #[derive(Debug)]
 pub struct SortIntoScan;
 
@@ -47,7 +48,9 @@ impl PhysicalOptimizerRule for SortIntoScan {
                 false => Direction::Ascending,
             };
             match limited(sort.input(), column.index(), direction, limit)? {
-                Some(input) => {
+                // No two rows of a series have one time: the other keys decide nothing.
+                Some(Limited { input, sorted: true }) => Ok(Transformed::yes(input)),
+                Some(Limited { input, sorted: false }) => {
                     let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
                     Ok(Transformed::yes(node.replace_children(vec![input], options)?))
                 }
@@ -58,13 +61,20 @@ impl PhysicalOptimizerRule for SortIntoScan {
     }
 }
 
+/// A sort's input with its scan limited.
+struct Limited {
+    input: Arc<dyn ExecutionPlan>,
+    /// Whether its rows are the sort's.
+    sorted: bool,
+}
+
 /// The input with its scan limited, if column `index` is the scan's time and nothing between them drops rows.
 fn limited(
     plan: &Arc<dyn ExecutionPlan>,
     index: usize,
     direction: Direction,
     limit: usize,
-) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
+) -> DfResult<Option<Limited>> {
     if let Some(scan) = plan.downcast_ref::<SeriesScan>() {
         let parts = scan.parts.as_ref();
         let is_time = parts.sources.get(index) == Some(&Source::Time);
@@ -74,7 +84,15 @@ fn limited(
         let mut parts = parts.clone();
         parts.direction = direction;
         parts.limit_per_series = Some(limit);
-        return Ok(Some(Arc::new(SeriesScan::new(parts).map_err(super::errors::wrap)?)));
+        let sorted = parts.is_ordered();
+        if sorted {
+            parts.limit = Some(limit);
+        }
+        let scan = SeriesScan::new(parts).map_err(super::errors::wrap)?;
+        return Ok(Some(Limited {
+            input: Arc::new(scan),
+            sorted,
+        }));
     }
     let below = if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
         let Some(column) = projection
@@ -93,9 +111,10 @@ fn limited(
     let [input] = plan.children()[..] else {
         return Ok(None);
     };
-    let Some(input) = limited(input, below, direction, limit)? else {
+    let Some(Limited { input, sorted }) = limited(input, below, direction, limit)? else {
         return Ok(None);
     };
     let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-    Ok(Some(plan.clone().replace_children(vec![input], options)?))
+    let input = plan.clone().replace_children(vec![input], options)?;
+    Ok(Some(Limited { input, sorted }))
 }

@@ -252,7 +252,7 @@ impl TableProvider for SeriesTable {
         let Some(context) = state.config().get_extension::<QueryContext>() else {
             return exec_err!("a table was scanned outside of a query");
         };
-        let mut parts = ScanParts::new(self, context, planner::cores(), filters.into());
+        let mut parts = ScanParts::new(self, context, planner::cores(), filters);
         parts.project(projection.map(Vec::as_slice), &self.schema);
         parts.limit = limit;
         parts.choose(state)?;

@@ -8,12 +8,13 @@ use arrow::compute::prep_null_mask_filter;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::Result as DfResult;
 use datafusion::common::cast::as_boolean_array;
-use datafusion::logical_expr::expr::{BinaryExpr, InList};
+use datafusion::logical_expr::expr::{BinaryExpr, InList, Placeholder};
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::physical_plan::PhysicalExpr;
 use taospg_catalog::{CHUNK_ROWS, Catalog, ChildChunk, Children, Relation, SeriesRef, TableKind};
 use taospg_storage::SeriesId;
 
+use super::context::QueryContext;
 use super::table::{SeriesTable, Source};
 
 /// The series of one vnode that a query reads.
@@ -36,21 +37,16 @@ pub struct Selection {
     pub of: u64,
 }
 
-/// Takes a filter that names tables (`tbname = 'd1'`, `tbname IN (…)`) out of the list: names are found without looking at every child.
-pub fn take_names(table: &SeriesTable, filters: &mut Vec<Expr>) -> Option<Vec<String>> {
-    let (index, names) = filters
-        .iter()
-        .enumerate()
-        .find_map(|(index, filter)| Some((index, names_of(table, filter)?)))?;
-    filters.swap_remove(index);
-    Some(names)
-}
-
-fn names_of(table: &SeriesTable, filter: &Expr) -> Option<Vec<String>> {
+/// The tables that a filter names (`tbname = 'd1'`, `tbname IN (…)`), if that is what it does.
+pub fn names_of(table: &SeriesTable, filter: &Expr, context: &QueryContext) -> Option<Vec<String>> {
     let is_name =
         |expr: &Expr| matches!(expr, Expr::Column(column) if table.source(&column.name) == Some(Source::Name));
     let text = |expr: &Expr| match expr {
         Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_string),
+        Expr::Placeholder(Placeholder { id, .. }) => {
+            let value = context.value(id).ok()?;
+            value.try_as_str().flatten().map(str::to_string)
+        }
         _ => None,
     };
     match filter {
@@ -69,8 +65,8 @@ fn names_of(table: &SeriesTable, filter: &Expr) -> Option<Vec<String>> {
             op: Operator::Or,
             right,
         }) => {
-            let mut names = names_of(table, left)?;
-            names.extend(names_of(table, right)?);
+            let mut names = names_of(table, left, context)?;
+            names.extend(names_of(table, right, context)?);
             Some(names)
         }
         Expr::InList(InList {

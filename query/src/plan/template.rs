@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! analyzed plan --optimize, parameters left in--> physical plan --empty--> template        first execution
-//!                                                     template --bind--> physical plan     each execution
+//!                                                     template --bind--> rows              each execution
 //! ```
 //!
 //! Planning costs ten times what a narrow query needs to find its rows. A plan can be kept when nothing in it but conditions on rows
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use datafusion::common::Result as DfResult;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -26,19 +27,25 @@ use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
-use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions, execute_stream};
 
 use super::aggregate::SeriesAggregate;
 use super::brought;
+use super::chain::Chain;
 use super::context::QueryContext;
 use super::end_first::EndFirst;
+use super::planner::Zone;
 use super::scan::SeriesScan;
 use super::table::SeriesTable;
 use crate::functions::numeric::NORMAL;
 
 /// A plan without anything of an execution in it.
 #[derive(Clone)]
-pub struct Template(Arc<dyn ExecutionPlan>);
+pub struct Template {
+    plan: Arc<dyn ExecutionPlan>,
+    /// The same plan, if it can do without operators.
+    chain: Option<Chain>,
+}
 
 /// Whether an analyzed plan may be kept: it reads our tables only, and computes the same whenever it is asked.
 pub fn can_be_kept(plan: &LogicalPlan) -> bool {
@@ -114,14 +121,22 @@ fn has_parameters_in_conditions_only(plan: &LogicalPlan) -> bool {
 impl Template {
     /// `None` when an operator in it is not known to start anew in a copy.
     fn of(plan: &Arc<dyn ExecutionPlan>) -> DfResult<Option<Template>> {
-        Ok(emptied(plan)?.map(Template))
+        Ok(emptied(plan)?.map(|plan| Template {
+            chain: Chain::of(&plan),
+            plan,
+        }))
     }
 
-    /// The plan for one execution; `None` when the scans came out otherwise than it was made for.
-    pub fn bind(&self, context: &Arc<QueryContext>, state: &SessionState) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
-        rebuilt(&self.0, &mut |leaf| bound(leaf, context, state), &|node| {
+    /// Starts the plan in one execution; `None` when the scans came out otherwise than it was made for.
+    pub fn run(&self, context: &Arc<QueryContext>, zone: &Zone) -> DfResult<Option<SendableRecordBatchStream>> {
+        let (state, task) = (&zone.state, zone.task.clone());
+        if let Some(chain) = &self.chain {
+            return chain.run(context, state, task);
+        }
+        let bound = rebuilt(&self.plan, &mut |leaf| bound(leaf, context, state), &|node| {
             brought::filled_node(node, context)
-        })
+        })?;
+        bound.map(|plan| execute_stream(plan, task)).transpose()
     }
 }
 
@@ -137,7 +152,8 @@ fn emptied(plan: &Arc<dyn ExecutionPlan>) -> DfResult<Option<Arc<dyn ExecutionPl
     })
 }
 
-fn bound(
+/// A leaf for one execution.
+pub fn bound(
     leaf: &Arc<dyn ExecutionPlan>,
     context: &Arc<QueryContext>,
     state: &SessionState,

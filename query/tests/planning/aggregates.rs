@@ -92,6 +92,36 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
         "WHERE phase IS NOT NULL AND ts < '2026-01-02'",
     ),
     ("tbname", "count(*)", "WHERE current > 1000"),
+    // Of one series, whose groups the operator finishes.
+    (
+        "time_bucket('11 minutes', ts)",
+        "count(*), count(current), sum(current), sum(voltage), avg(voltage), avg(current), min(phase), max(voltage), max(ts)",
+        "WHERE tbname = 'd4'",
+    ),
+    (
+        "tbname, date_trunc('hour', ts)",
+        "first(voltage, ts), last(current, ts), last_row(phase), avg(phase), min(ts)",
+        "WHERE tbname = 'd5' AND ts >= '2026-01-01 03:00Z'",
+    ),
+    (
+        "time_bucket('1 day', ts), time_bucket('1 hour', ts)",
+        "count(*), avg(voltage), max(big)",
+        "WHERE tbname = 'd6' AND (voltage > 3 OR phase < 1)",
+    ),
+    ("extract(hour from ts)", "count(*), avg(current)", "WHERE tbname = 'd7'"),
+    ("location", "count(voltage), last(voltage, ts)", "WHERE tbname = 'd8'"),
+    ("ts", "max(voltage), sum(current)", "WHERE tbname = 'd9'"),
+    // An aggregate without groups has a row in any case.
+    (
+        "",
+        "count(*), count(current), sum(current), sum(voltage), avg(voltage), min(phase), max(ts), last(voltage, ts)",
+        "WHERE tbname = 'nobody'",
+    ),
+    (
+        "",
+        "count(*), sum(voltage), avg(voltage), min(phase), max(ts), first(current, ts)",
+        "WHERE tbname IN ('d1', 'd2', 'd3', 'd11') AND ts < '2026-01-01 09:00Z'",
+    ),
 ];
 
 pub fn close(one: &str, other: &str) -> bool {
@@ -153,4 +183,52 @@ async fn both_ways_give_equal_answers() {
         server.rows(insert).await;
     }
     compare(&mut server, "in both").await;
+}
+
+#[tokio::test]
+async fn groups_of_one_series_need_no_aggregation_above() {
+    let mut server = server();
+    server
+        .rows("CREATE STABLE meters (ts TIMESTAMP, voltage INT) TAGS (location VARCHAR(64))")
+        .await;
+    for device in 0..3 {
+        let sql = format!(
+            "INSERT INTO d{device} USING meters TAGS ('l') VALUES
+             ('2026-01-01 00:00:00Z', 1) ('2026-01-01 00:00:30Z', 2) ('2026-01-01 00:01:00Z', {device})"
+        );
+        server.rows(&sql).await;
+    }
+    let mut explain = async |condition: &str, by: &str| {
+        let sql = format!("EXPLAIN SELECT {by} AS k, max(voltage) FROM meters WHERE {condition} GROUP BY k ORDER BY k");
+        server.rows(&sql).await.join("\n")
+    };
+    let minutes = "time_bucket('1 minute', ts)";
+    let one = explain("tbname = 'd1'", minutes).await;
+    assert!(one.contains("finished") && !one.contains("mode=Final"), "{one}");
+    assert!(!one.contains("Sort"), "in order as they come: {one}");
+    // What several series, or several times, have in common has to be gathered.
+    for (condition, by) in [
+        ("tbname IN ('d1', 'd2')", minutes),
+        ("tbname = 'd1'", "extract(hour from ts)"),
+    ] {
+        let plan = explain(condition, by).await;
+        assert!(plan.contains("SeriesAggregate") && !plan.contains("finished"), "{plan}");
+        assert!(plan.contains("Sort"), "{plan}");
+    }
+    let first = |list: &str| {
+        format!(
+            "SELECT {list} FROM (SELECT time_bucket('30 seconds', ts) AS k, max(voltage) AS v FROM meters
+             WHERE tbname = 'd2' GROUP BY k ORDER BY k LIMIT 2) AS some"
+        )
+    };
+    let plan = server.rows(&format!("EXPLAIN {}", first("k, v"))).await.join("\n");
+    assert!(plan.contains("groups<=2"), "{plan}");
+    server.check(&first("sum(v)"), &["3"]).await;
+    server
+        .check(&format!("{} ORDER BY k DESC LIMIT 1", first("v")), &["2"])
+        .await;
+    let newest = "SELECT voltage FROM meters WHERE tbname = 'd1' ORDER BY ts DESC, voltage LIMIT 2";
+    let plan = server.rows(&format!("EXPLAIN {newest}")).await.join("\n");
+    assert!(!plan.contains("Sort"), "{plan}");
+    server.check(newest, &["1", "2"]).await;
 }

@@ -44,6 +44,8 @@ const CONDITIONS: &[&str] = &[
     "WHERE location = 'l2'",
     "WHERE ts > '2027-01-01'",
     "WHERE tbname = 'd3' OR current < 1",
+    "WHERE tbname = 'd3'",
+    "WHERE tbname = 'd4' AND ts >= '2026-01-01 02:00:00Z' AND voltage > 0",
 ];
 
 const HAVINGS: &[&str] = &[

@@ -27,6 +27,15 @@ const QUESTIONS: &[&str] = &[
     "SELECT time_bucket('5 minutes', ts) AS b, max(voltage) AS {c} FROM meters WHERE ts < {to} GROUP BY b ORDER BY b DESC LIMIT 5",
     "SELECT ts, tbname, voltage AS {c} FROM meters WHERE ts >= {from} AND voltage > 10 ORDER BY ts, tbname LIMIT 4 OFFSET 2",
     "SELECT location, max(ts) AS {c}, count(voltage), last(voltage, ts) FROM meters WHERE ts < {to} GROUP BY location ORDER BY location",
+    // Chains over one scan, which run without operators.
+    "SELECT tbname, ts, current, voltage + 1 AS {c} FROM meters WHERE tbname = {name} AND ts >= {from} AND ts < {to}",
+    "SELECT ts, voltage AS {c}, location FROM meters WHERE tbname = {name} ORDER BY ts DESC LIMIT 3 OFFSET 1",
+    "SELECT phase AS {c} FROM meters WHERE tbname = {name} AND voltage > {n} AND current < {n}.5",
+    "SELECT date_trunc('hour', ts) AS hour, avg(voltage), count(*) AS {c}, last(phase, ts) FROM meters WHERE tbname = {name} AND voltage > {n} GROUP BY hour ORDER BY hour DESC",
+    "SELECT time_bucket('5 minutes', ts) AS b, max(voltage) + {n} AS {c}, min(current) FROM meters WHERE tbname = {name} AND ts < {to} GROUP BY b HAVING max(voltage) > {n} ORDER BY b LIMIT 4",
+    "SELECT b, v AS {c} FROM (SELECT time_bucket('9 minutes', ts) AS b, max(voltage) AS v FROM meters WHERE tbname = {name} GROUP BY b ORDER BY b LIMIT 6) AS s ORDER BY b DESC LIMIT 2",
+    "SELECT max(voltage) AS {c}, avg(phase), count(*) FROM meters WHERE tbname = {name} AND ts >= {from}",
+    "SELECT sum(current) AS {c}, first(voltage, ts) FROM meters WHERE tbname IN ({name}, 'd4', 'd7') AND ts < {to}",
 ];
 
 fn filled(question: &str, column: &str, random: &mut StdRng) -> String {

@@ -19,13 +19,14 @@ use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions, SchedulingType,
 };
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, Time};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use futures::Stream;
 use taospg_storage::{Run, ScanBatch, ScanPart, SeriesId, TimeRange, WholeBlock};
 
 use super::buckets::Buckets;
+use super::finish::{self, Finish};
 use super::fold::{self, Fold, Kind};
 use super::monotone::Ascending;
 use super::whole::{BlockFacts, BlockTaker};
@@ -33,7 +34,7 @@ use crate::plan::brought;
 use crate::plan::context::QueryContext;
 use crate::plan::errors;
 use crate::plan::planner::BATCH_ROWS;
-use crate::plan::scan::{self, Batches, ScanParts};
+use crate::plan::scan::{self, Batches, Figures, ScanParts};
 use crate::plan::table::Source;
 
 /// Batches of rows taken before other tasks get their turn: about a millisecond's work.
@@ -66,6 +67,10 @@ pub struct Shape {
     pub ascends: bool,
     /// Groups, then states, as DataFusion's partial aggregation has them.
     pub schema: SchemaRef,
+    /// Where no final aggregation stands above.
+    pub finish: Option<Arc<Finish>>,
+    /// How many finished groups are wanted, if not all.
+    pub wanted: Option<usize>,
 }
 
 pub struct SeriesAggregate {
@@ -73,13 +78,19 @@ pub struct SeriesAggregate {
     partitions: Vec<Vec<usize>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    /// Nobody asks a kept plan for its figures.
+    measured: bool,
 }
 
 impl SeriesAggregate {
     pub fn new(shape: Shape) -> SeriesAggregate {
         let partitions = shape.scan.partitions();
+        let equivalence = match &shape.finish {
+            Some(finish) => finish::equivalence(finish, &shape.grouping),
+            None => EquivalenceProperties::new(shape.schema.clone()),
+        };
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(shape.schema.clone()),
+            equivalence,
             Partitioning::UnknownPartitioning(partitions.len()),
             EmissionType::Incremental,
             Boundedness::Bounded,
@@ -90,7 +101,20 @@ impl SeriesAggregate {
             partitions,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
+            measured: true,
         }
+    }
+
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The operator with a final aggregation's work done.
+    pub fn finished(&self, finish: Finish) -> SeriesAggregate {
+        SeriesAggregate::new(Shape {
+            finish: Some(Arc::new(finish)),
+            ..self.shape.as_ref().clone()
+        })
     }
 
     /// The operator as a kept plan holds it.
@@ -135,6 +159,7 @@ impl SeriesAggregate {
         let scan = self.shape.scan.within(time);
         SeriesAggregate {
             metrics: self.metrics.clone(),
+            measured: self.measured,
             ..self.over(scan, self.partitions.clone())
         }
     }
@@ -149,6 +174,7 @@ impl SeriesAggregate {
             partitions,
             properties: self.properties.clone(),
             metrics: ExecutionPlanMetricsSet::new(),
+            measured: false,
         }
     }
 }
@@ -175,6 +201,12 @@ impl DisplayAs for SeriesAggregate {
             groups.join(", "),
             self.shape.arguments.len()
         )?;
+        if self.shape.finish.is_some() {
+            write!(f, ", finished")?;
+        }
+        if let Some(wanted) = self.shape.wanted {
+            write!(f, ", groups<={wanted}")?;
+        }
         if let Some(filter) = &self.shape.filter {
             write!(f, ", filter={filter}")?;
         }
@@ -220,15 +252,37 @@ impl ExecutionPlan for SeriesAggregate {
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         let vnodes = self.partitions.get(partition).cloned().unwrap_or_default();
-        let groups = Groups::new(self.shape.clone(), vnodes, &self.metrics, partition)?;
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            self.shape.schema.clone(),
-            groups,
-        )))
+        let set = self.measured.then_some(&self.metrics);
+        let groups = Groups::new(self.shape.clone(), vnodes, Figures::new(set, partition))?;
+        let schema = match (&self.shape.finish, self.shape.grouping.is_empty()) {
+            (Some(finish), false) => finish.schema.clone(),
+            _ => self.shape.schema.clone(),
+        };
+        let groups = Box::pin(RecordBatchStreamAdapter::new(schema, groups));
+        match &self.shape.finish {
+            Some(finish) if self.shape.grouping.is_empty() => finish.total(groups),
+            _ => Ok(groups),
+        }
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
+    }
+
+    /// Of finished groups the first ones are what is asked for; a state may be one of several of its group.
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        let shape = self.shape.as_ref();
+        let groups = shape.finish.is_some() && !shape.grouping.is_empty();
+        groups.then(|| {
+            Arc::new(SeriesAggregate::new(Shape {
+                wanted: [shape.wanted, limit].into_iter().flatten().min(),
+                ..shape.clone()
+            })) as Arc<dyn ExecutionPlan>
+        })
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.shape.wanted
     }
 }
 
@@ -253,13 +307,13 @@ struct Groups {
     buckets: Option<Buckets>,
     time_schema: SchemaRef,
     ended: bool,
-    baseline: BaselineMetrics,
-    set: ExecutionPlanMetricsSet,
-    partition: usize,
+    /// Groups that are still wanted.
+    left: usize,
+    figures: Figures,
 }
 
 impl Groups {
-    fn new(shape: Arc<Shape>, vnodes: Vec<usize>, set: &ExecutionPlanMetricsSet, partition: usize) -> DfResult<Groups> {
+    fn new(shape: Arc<Shape>, vnodes: Vec<usize>, figures: Figures) -> DfResult<Groups> {
         let columns = shape.scan.metrics();
         let mut folds = Vec::with_capacity(shape.arguments.len());
         let schema = &shape.scan.schema;
@@ -289,17 +343,19 @@ impl Groups {
             by_series,
             time_schema: Arc::new(Schema::new(vec![time])),
             ended: false,
-            baseline: BaselineMetrics::new(set, partition),
-            set: set.clone(),
-            partition,
+            left: shape.wanted.unwrap_or(usize::MAX),
+            figures,
             shape,
         })
     }
 
     /// Takes one batch of rows.
     fn advance(&mut self) -> DfResult<Step> {
-        let timer = self.baseline.elapsed_compute().clone();
-        let _running = timer.timer();
+        let timer = self.figures.timer();
+        let _running = timer.as_ref().map(Time::timer);
+        if self.left == 0 {
+            return Ok(Step::End);
+        }
         if !self.ended {
             match self.next_batch()? {
                 Some((vnode, ScanPart::Rows(batch))) => self.consume(vnode, batch)?,
@@ -310,8 +366,11 @@ impl Groups {
                 }
             }
         }
-        if self.complete >= BATCH_ROWS || (self.ended && self.complete > 0) {
-            return self.emit().map(Step::Groups);
+        if self.complete >= BATCH_ROWS.min(self.left) || (self.ended && self.complete > 0) {
+            let groups = self.emit()?;
+            let groups = groups.slice(0, groups.num_rows().min(self.left));
+            self.left -= groups.num_rows();
+            return Ok(Step::Groups(groups));
         }
         Ok(if self.ended { Step::End } else { Step::More })
     }
@@ -347,7 +406,7 @@ impl Groups {
                 Some(part) => return Ok(Some((vnode, part))),
                 None => {
                     if let Some((_, Batches::Scan(scan))) = self.current.take() {
-                        scan::report(&self.set, self.partition, &scan.counters());
+                        self.figures.report(&scan.counters());
                     }
                 }
             }
@@ -578,8 +637,11 @@ impl Groups {
             .collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.shape.schema.clone(), typed, &options)?;
-        self.baseline.record_output(rows);
-        Ok(batch)
+        self.figures.record_output(rows);
+        match &self.shape.finish {
+            Some(finish) if !self.shape.grouping.is_empty() => finish.of_groups(&batch),
+            _ => Ok(batch),
+        }
     }
 }
 
@@ -634,7 +696,7 @@ impl Stream for Groups {
 impl Drop for Groups {
     fn drop(&mut self) {
         if let Some((_, Batches::Scan(scan))) = self.current.take() {
-            scan::report(&self.set, self.partition, &scan.counters());
+            self.figures.report(&scan.counters());
         }
     }
 }

@@ -7,10 +7,12 @@
 //!       SeriesScan
 //! ```
 //! Rows of a scan come as runs of one series in order of time. A group is then a stretch of a run, and nothing is hashed row by row: the final
-//! aggregation, which stays DataFusion's, sees one row for each bucket and series. What the rule does not know stays with DataFusion.
+//! aggregation, which stays DataFusion's, sees one row for each bucket and series; where that is all there is to a group, it falls away
+//! (`finish.rs`). What the rule does not know stays with DataFusion.
 
 mod buckets;
 mod exec;
+mod finish;
 mod fold;
 mod monotone;
 mod whole;
@@ -56,11 +58,14 @@ impl PhysicalOptimizerRule for AggregateSeries {
         let clock = clock_ascends(config);
         let rewritten = plan.transform_up(|node| {
             let replaced = match node.downcast_ref::<AggregateExec>() {
-                Some(aggregate) if *aggregate.mode() == AggregateMode::Partial => shape(aggregate, clock)?,
-                _ => None,
+                Some(aggregate) if *aggregate.mode() == AggregateMode::Partial => {
+                    shape(aggregate, clock)?.map(SeriesAggregate::new)
+                }
+                Some(aggregate) => finish::finished(aggregate)?,
+                None => None,
             };
             Ok(match replaced {
-                Some(shape) => Transformed::yes(Arc::new(SeriesAggregate::new(shape)) as Arc<dyn ExecutionPlan>),
+                Some(series) => Transformed::yes(Arc::new(series) as Arc<dyn ExecutionPlan>),
                 None => Transformed::no(node),
             })
         })?;
@@ -197,6 +202,8 @@ fn shape(aggregate: &AggregateExec, clock: bool) -> DfResult<Option<Shape>> {
         grouping,
         arguments,
         schema: aggregate.schema(),
+        finish: None,
+        wanted: None,
     }))
 }
 
