@@ -18,6 +18,7 @@ use arrow::datatypes::DataType;
 
 use super::frame::{self, Part};
 use super::index::Entry;
+use super::times;
 use super::types::{put_type, take_type};
 use super::{BlockMeta, BlockSeries, DataFileId, SortedRows};
 use crate::codec::cursor::{Cursor, Decoded, put_varint};
@@ -151,7 +152,7 @@ pub(super) fn take_front(id: DataFileId, entry: &Entry, bytes: &[u8]) -> Decoded
         false => BlockSeries::One(meta.first_series.0),
         true => BlockSeries::Several(take_series(&mut cursor, rows)?.into()),
     };
-    let times = integers::decode_vec(&mut cursor, rows)?;
+    let times = times::take(&mut cursor, rows)?;
     let replaces = match meta.has_replaces {
         false => None,
         true => {
@@ -161,7 +162,7 @@ pub(super) fn take_front(id: DataFileId, entry: &Entry, bytes: &[u8]) -> Decoded
     };
     Ok(Front {
         series,
-        times: times.into(),
+        times,
         replaces,
         columns,
     })
@@ -174,10 +175,13 @@ fn take_series(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<u32>> {
         .collect()
 }
 
+/// Columns that there is room for at once; more are few, and what the bytes say of their number is not to be trusted.
+const COLUMNS_EXPECTED: usize = 32;
+
 fn take_directory(cursor: &mut Cursor<'_>, entry: &Entry) -> Decoded<Vec<StoredColumn>> {
     // Ids have 16 bits and ascend.
     let count = cursor.count(usize::from(u16::MAX) + 1)?;
-    let mut columns: Vec<StoredColumn> = Vec::new();
+    let mut columns: Vec<StoredColumn> = Vec::with_capacity(count.min(COLUMNS_EXPECTED));
     let mut column = 0u64;
     let mut offset = entry.front_bytes as usize;
     let end = entry.meta.bytes as usize;

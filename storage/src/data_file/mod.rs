@@ -22,6 +22,7 @@ mod frame;
 mod index;
 mod reader;
 mod statistics;
+mod times;
 mod types;
 mod writer;
 

@@ -20,6 +20,9 @@ use crate::{ColumnId, FamilyId, ScanColumn, SeriesId, StorageError, TimeRange};
 /// Blocks up to here are read whole: copying this much takes about as long as another system call.
 const WHOLE_BLOCK_BYTES: u32 = 8 << 10;
 
+/// Of larger blocks so much is read with the front, for the same reason: one column is often there already.
+const FIRST_BYTES: u32 = 4 << 10;
+
 /// Columns with at most this many unwanted bytes between them are read together, for the same reason.
 const GAP_BYTES: usize = 4 << 10;
 
@@ -183,7 +186,7 @@ impl DataFile {
         let bytes = if meta.bytes <= WHOLE_BLOCK_BYTES {
             meta.bytes
         } else {
-            entry.front_bytes
+            entry.front_bytes.max(FIRST_BYTES)
         };
         let read = self.read_at(meta.offset, bytes as usize)?;
         let front = block::take_front(self.id, &entry, &read[..entry.front_bytes as usize])
