@@ -129,9 +129,24 @@ impl DataFile {
     /// Decodes series, times, `columns` (nulls where the block lacks one, cast where its type was narrower) in their order, and replaces.
     /// Of a block that holds one series, rows outside of `time` are left out.
     pub fn read(&self, block: usize, columns: &[ScanColumn], time: TimeRange) -> Result<BlockRows, StorageError> {
+        self.read_newest(block, columns, time, usize::MAX)
+    }
+
+    /// The same; of a block that holds one series no more than the newest `rows` of these.
+    pub fn read_newest(
+        &self,
+        block: usize,
+        columns: &[ScanColumn],
+        time: TimeRange,
+        rows: usize,
+    ) -> Result<BlockRows, StorageError> {
         let meta = &self.blocks[block];
         let (front, bytes) = self.read_front(block)?;
         let part = front.part(meta, time);
+        let part = match meta.first_series == meta.last_series {
+            true => part.start.max(part.end.saturating_sub(rows))..part.end,
+            false => part,
+        };
         let front = match part.len() < meta.rows as usize {
             true => front.slice(&part),
             false => front,

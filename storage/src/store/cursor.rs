@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub wanted: Wanted,
     pub bounds: Vec<ColumnBound>,
     pub direction: Direction,
+    /// How many rows of each series are wanted, if not all.
+    pub rows_of_series: Option<usize>,
     pub deletes: Vec<Arc<Deletes>>,
     pub update: UpdateMode,
 }
@@ -86,6 +88,8 @@ struct FileSource {
     next_series: u32,
     visits: VecDeque<Visit>,
     block: Option<Block>,
+    /// Whether older rows of the block were left for a visit of their own.
+    is_newest_part: bool,
     /// Place in the block's series.
     next_run: usize,
     /// Decoded blocks that are visited again, with their numbers: one at either end of a series that several blocks share.
@@ -98,6 +102,19 @@ struct Visit {
     block: usize,
     first: u32,
     last: u32,
+    /// Later ones have been given.
+    until: i64,
+}
+
+impl Visit {
+    fn new(block: usize, first: u32, last: u32) -> Visit {
+        Visit {
+            block,
+            first,
+            last,
+            until: i64::MAX,
+        }
+    }
 }
 
 impl Cursor {
@@ -124,6 +141,7 @@ impl Cursor {
             next_series: 0,
             visits: VecDeque::new(),
             block: None,
+            is_newest_part: false,
             next_run: 0,
             kept: Vec::new(),
         });
@@ -396,6 +414,8 @@ impl FileSource {
             let done = self.block.take().zip(self.visits.pop_front());
             // Kept for the other end of a series that it shares with its neighbours.
             if let Some((block, visit)) = done
+                && !self.is_newest_part
+                && visit.until == i64::MAX
                 && self.visits.iter().any(|later| later.block == visit.block)
             {
                 self.keep(visit.block, block);
@@ -427,7 +447,7 @@ impl FileSource {
         let meta = self.data.blocks().get(visit.block)?;
         let time = match plan.direction {
             Direction::Ascending => meta.min_time.max(plan.time.start()),
-            Direction::Descending => meta.max_time.min(plan.time.end()),
+            Direction::Descending => meta.max_time.min(plan.time.end()).min(visit.until),
         };
         let series = match &plan.series {
             SeriesSet::All => visit.first,
@@ -476,22 +496,17 @@ impl FileSource {
             if shared_to == at {
                 self.next_block = at + 1;
                 match in_span(block) {
-                    true => self.visits.push_back(Visit { block: at, first, last }),
+                    true => self.visits.push_back(Visit::new(at, first, last)),
                     false => counters.blocks_skipped += 1,
                 }
                 continue;
             }
             if first < last && in_span(block) {
-                let last = last - 1;
-                self.visits.push_back(Visit { block: at, first, last });
+                self.visits.push_back(Visit::new(at, first, last - 1));
             }
             for (shared, meta) in blocks.iter().enumerate().take(shared_to + 1).skip(at).rev() {
                 match in_span(meta) {
-                    true => self.visits.push_back(Visit {
-                        block: shared,
-                        first: last,
-                        last,
-                    }),
+                    true => self.visits.push_back(Visit::new(shared, last, last)),
                     false => counters.blocks_skipped += 1,
                 }
             }
@@ -536,11 +551,23 @@ impl FileSource {
             return Ok(());
         };
         let kept = self.kept.iter().position(|(block, _)| *block == visit.block);
+        self.is_newest_part = false;
         let block = match kept {
             Some(at) => self.kept[at].1.clone(),
             None => {
                 let rows = match &plan.wanted {
-                    Wanted::These(columns) => self.data.read(visit.block, columns, plan.time)?,
+                    Wanted::These(columns) => {
+                        let rows = self.rows_at_first(plan, &visit);
+                        let time = TimeRange::new(plan.time.start(), plan.time.end().min(visit.until));
+                        let time = time.unwrap_or(plan.time);
+                        let read = self.data.read_newest(visit.block, columns, time, rows)?;
+                        if read.times.len() == rows
+                            && let Some(first) = read.times.first()
+                        {
+                            self.leave_older(plan, visit, *first);
+                        }
+                        read
+                    }
                     Wanted::All => self.data.read_all(visit.block)?,
                 };
                 counters.blocks_taken += 1;
@@ -551,12 +578,34 @@ impl FileSource {
         let (visits, next_block) = (&self.visits, self.next_block);
         let met_again = |block| block == next_block || visits.iter().skip(1).any(|later| later.block == block);
         self.kept.retain(|(block, _)| met_again(*block));
-        if visit.block == next_block {
+        if visit.block == next_block && !self.is_newest_part && visit.until == i64::MAX {
             self.keep(visit.block, block.clone());
         }
         self.next_run = gallop(&block.series, 0, |one| *one < visit.first);
         self.block = Some(block);
         Ok(())
+    }
+}
+
+/// The newest rows of a block before the others.
+impl FileSource {
+    /// Of how many rows a block's values are decoded when it is visited first: no more than are wanted, if those are few of it and come first.
+    fn rows_at_first(&self, plan: &Plan, visit: &Visit) -> usize {
+        let meta = &self.data.blocks()[visit.block];
+        let few = |rows: &usize| rows.saturating_mul(4) <= meta.rows as usize;
+        let is_first = visit.until == i64::MAX && plan.direction == Direction::Descending;
+        let one = meta.first_series == meta.last_series;
+        let wanted = plan.rows_of_series.filter(few).filter(|_| is_first && one);
+        wanted.unwrap_or(usize::MAX)
+    }
+
+    /// The rows before `time` get a visit of their own, should they be asked for: deletes, or newer sources, may have hidden those at hand.
+    fn leave_older(&mut self, plan: &Plan, visit: Visit, time: i64) {
+        self.is_newest_part = true;
+        let until = time.checked_sub(1);
+        if let Some(until) = until.filter(|until| *until >= plan.time.start()) {
+            self.visits.insert(1, Visit { until, ..visit });
+        }
     }
 }
 

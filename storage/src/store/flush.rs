@@ -226,6 +226,7 @@ pub(super) fn all_rows(
     update: UpdateMode,
 ) -> Plan {
     Plan {
+        rows_of_series: None,
         family,
         series: SeriesSet::All,
         time,

@@ -282,6 +282,42 @@ fn a_limited_scan_reads_no_more_than_it_needs() {
 }
 
 #[test]
+fn older_rows_of_a_block_follow_where_newer_ones_do_not_count() {
+    let mut vnode = Vnode::new();
+    vnode.write(FAMILY, 1, 0..60);
+    vnode.flush();
+    let newest = |rows: usize, least: i64| ScanRequest {
+        direction: Direction::Descending,
+        limit_per_series: Some(rows),
+        time: TimeRange::new(least, SPAN).unwrap(),
+        ..request(FAMILY, &[1])
+    };
+    let times = |vnode: &Vnode, request: &ScanRequest| -> Vec<i64> {
+        let found = collect(&vnode.store.view(), request);
+        found.into_iter().map(|row| row.1).collect()
+    };
+    assert_eq!(times(&vnode, &newest(3, 0)), [59, 58, 57]);
+    // One of the three newest goes, and one is written anew.
+    vnode.apply(Change::Delete {
+        family: FAMILY,
+        series: SeriesSet::All,
+        time: TimeRange::new(58, 58).unwrap(),
+    });
+    vnode.write(FAMILY, 1, [57]);
+    assert_eq!(times(&vnode, &newest(3, 0)), [59, 57, 56]);
+    vnode.apply(Change::Delete {
+        family: FAMILY,
+        series: SeriesSet::All,
+        time: TimeRange::new(20, 59).unwrap(),
+    });
+    assert_eq!(times(&vnode, &newest(3, 0)), [19, 18, 17]);
+    // Where the span ends with the part, or with the block, nothing is left to visit.
+    assert_eq!(times(&vnode, &newest(3, 59)), Vec::<i64>::new());
+    assert_eq!(times(&vnode, &newest(3, 19)), [19]);
+    assert_eq!(times(&vnode, &newest(25, 0)), (0..20).rev().collect::<Vec<_>>());
+}
+
+#[test]
 fn bounds_skip_blocks_but_never_a_version_that_counts() {
     let mut vnode = Vnode::new();
     vnode.write(FAMILY, 1, 0..1000);

@@ -226,6 +226,7 @@ impl VnodeView {
         let mut deletes = self.memory_deletes(search.family);
         deletes.extend(self.disk.deletes.get(&search.family).cloned());
         let plan = Plan {
+            rows_of_series: search.limit_per_series,
             family: search.family,
             series: search.series,
             time,
