@@ -1,5 +1,7 @@
 //! DataFusion's errors in PostgreSQL's words. Nothing internal reaches a client: what is not recognised becomes a short internal error and a log line.
 
+mod operands;
+
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 
@@ -239,6 +241,9 @@ fn planning(problem: &str) -> QueryError {
     if let Some(error) = no_such_function(&line) {
         return error;
     }
+    if let Some(error) = operands::mistaken(&line) {
+        return error;
+    }
     if line.eq_ignore_ascii_case("step cannot be zero") {
         return QueryError::new(ErrorKind::InvalidParameterValue, "step size cannot equal zero");
     }
@@ -331,6 +336,9 @@ fn execution(problem: &str) -> QueryError {
 }
 
 fn internal(problem: &str) -> QueryError {
+    if let Some(error) = operands::mistaken(&first_line(problem)) {
+        return error;
+    }
     tracing::error!(problem, "a query failed inside the planner");
     QueryError::new(ErrorKind::InternalError, "this query cannot be executed")
         .with_hint("the server's log says why; a simpler form of the query may work")
