@@ -33,6 +33,7 @@ mod end_first;
 pub mod errors;
 mod explain;
 pub mod filter;
+mod in_order;
 mod inline_lateral;
 mod intervals;
 mod lateral;

@@ -14,7 +14,7 @@ use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
 use super::context::QueryContext;
-use super::{aggregate, end_first, errors, literals, newest, numeric, sort, sums, yielding};
+use super::{aggregate, end_first, errors, in_order, literals, newest, numeric, sort, sums, yielding};
 use crate::functions::text_style;
 use crate::pg_type::time::Reading;
 use crate::{EngineOptions, QueryError, functions, system};
@@ -137,6 +137,7 @@ fn state(reading: Reading, runtime: Arc<RuntimeEnv>) -> SessionState {
         rules.rules.insert(0, Arc::new(aggregate::AggregateSeries));
         rules.rules.push(Arc::new(sort::SortIntoScan));
         rules.rules.push(Arc::new(end_first::EndFirstWithLimit));
+        rules.rules.push(Arc::new(in_order::BranchesInOrder));
         rules.rules.push(Arc::new(yielding::YieldInJoins));
     }
     state = builder.build();
