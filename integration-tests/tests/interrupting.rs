@@ -94,3 +94,25 @@ async fn only_superusers_interrupt_superusers() {
         Some("must be a superuser to cancel superuser query")
     );
 }
+
+/// A join whose condition no pair meets gives no rows for hours, within which a timeout has to get its word in.
+#[tokio::test]
+async fn a_join_without_a_pair_ends_in_time() {
+    let server = Server::start();
+    let client = server.connect("postgres").await;
+    client
+        .batch_execute("SET statement_timeout = '100ms'")
+        .await
+        .expect("it is a setting");
+    for joined in [
+        "generate_series(1, 100000) a JOIN generate_series(1, 100000000) b ON a.a + b.b = -1",
+        "generate_series(1, 1000000) a JOIN generate_series(1, 1000000) b ON a.a / 1000000 = b.b / 1000000 AND a.a + b.b = -1",
+    ] {
+        let sql = format!("SELECT count(*) FROM {joined}");
+        let ended = tokio::time::timeout(PATIENCE, client.batch_execute(&sql)).await;
+        let error = ended.expect("its time passes").expect_err("there is too much to do");
+        assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{joined}: {error}");
+    }
+    let row = client.query_one("SELECT 1", &[]).await;
+    assert_eq!(row.expect("the session goes on").get::<_, i32>(0), 1);
+}
