@@ -32,6 +32,7 @@ mod startup;
 mod tests;
 mod tls;
 mod wire;
+mod workers;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -52,9 +53,6 @@ use crate::listener::Front;
 use crate::startup::Door;
 use crate::tls::Tls;
 
-/// Worker threads beyond one per core: a query that computes for long keeps one busy, and the others go on answering.
-const SPARE_WORKERS: usize = 2;
-
 fn main() -> ExitCode {
     let flags = Flags::parse();
     match run(&flags) {
@@ -72,12 +70,7 @@ fn run(flags: &Flags) -> Result<(), String> {
     if flags.command.is_none() {
         start_log(&settings)?;
     }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores + SPARE_WORKERS)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start threads: {error}"))?;
+    let runtime = workers::start().map_err(|error| format!("cannot start threads: {error}"))?;
     match &flags.command {
         None => runtime.block_on(serve(settings, flags.clone())),
         Some(Action::Init(options)) => runtime.block_on(init::init(&settings, options)),
