@@ -101,6 +101,32 @@ fn pickers() {
     );
 }
 
+/// The data source as a plugin of its own (13.0): schemas before tables, and a choice of the database where it is allowed.
+#[test]
+fn pickers_of_the_plugin() {
+    let (_server, psql) = weather();
+    assert_eq!(
+        psql.ok("SELECT datname FROM pg_database WHERE datistemplate = false ORDER BY datname;"),
+        "postgres\nweather\n"
+    );
+    assert_eq!(
+        psql.ok(
+            "SELECT schema_name FROM information_schema.schemata
+              WHERE schema_name NOT IN ('information_schema', 'pg_catalog', 'pg_toast', '_timescaledb_cache', '_timescaledb_catalog',
+                                        '_timescaledb_internal', '_timescaledb_config', 'timescaledb_information', 'timescaledb_experimental')
+              ORDER BY schema_name;"
+        ),
+        "public\n"
+    );
+    assert_eq!(
+        psql.ok(
+            "SELECT quote_ident(table_name) AS \"table\" FROM information_schema.tables
+              WHERE quote_ident(table_schema) = quote_ident('public') ORDER BY 1;"
+        ),
+        "counters\ntemperatures\n"
+    );
+}
+
 #[tokio::test]
 async fn schema_endpoints_of_new_versions_are_extended_queries() {
     let (server, _psql) = weather();
@@ -117,6 +143,37 @@ async fn schema_endpoints_of_new_versions_are_extended_queries() {
     assert_eq!(names, ["ts", "celsius", "site", "medium"]);
     assert_eq!(columns[1].get::<_, i32>(3), 2);
     assert_eq!(columns[1].get::<_, Option<i32>>(4), Some(53));
+    let tables = client
+        .query(
+            "SELECT table_name FROM information_schema.tables
+              WHERE table_schema = $1 AND table_type IN ('BASE TABLE', 'VIEW') ORDER BY table_name",
+            &[&"public"],
+        )
+        .await
+        .expect("tables are listed");
+    assert_eq!(tables.len(), 2);
+    // Values of several columns at once, column after column.
+    let values = client
+        .query(
+            "SELECT 'site' AS col_name, \"site\"::text AS val FROM (SELECT DISTINCT \"site\" FROM \"public\".\"temperatures\"
+               WHERE \"site\" IS NOT NULL ORDER BY \"site\" LIMIT 100) sub_0
+             UNION ALL SELECT 'medium' AS col_name, \"medium\"::text AS val FROM (SELECT DISTINCT \"medium\" FROM \"public\".\"temperatures\"
+               WHERE \"medium\" IS NOT NULL ORDER BY \"medium\" LIMIT 100) sub_1",
+            &[],
+        )
+        .await
+        .expect("values are listed");
+    let listed: Vec<(&str, &str)> = values.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(
+        listed,
+        [
+            ("site", "B01 Western Maine Shelf"),
+            ("site", "San Francisco"),
+            ("site", "Seattle"),
+            ("medium", "air"),
+            ("medium", "sea"),
+        ]
+    );
     let values = client
         .query("SELECT DISTINCT site::text FROM temperatures ORDER BY 1 LIMIT 100", &[])
         .await
@@ -184,6 +241,19 @@ fn every_macro_expands_to_something_that_runs() {
         ),
         2
     );
+    // $__unixEpochNanoFrom, $__unixEpochNanoTo
+    assert_eq!(
+        count(
+            "SELECT value FROM counters WHERE seconds * 1000000000 > 1462060800000000000 AND seconds * 1000000000 < 1462147199123000000"
+        ),
+        2
+    );
+    // $__timeGroup in a window function, where it has no alias.
+    let window = format!(
+        "SELECT time_bucket('21600.000s',ts) AS \"time\", max(max(celsius)) OVER (ORDER BY time_bucket('21600.000s',ts)) FROM temperatures
+          WHERE {TIME_FILTER} GROUP BY time_bucket('21600.000s',ts) ORDER BY 1"
+    );
+    assert_eq!(count(&window), 8);
     assert_eq!(
         psql.ok(
             "SELECT floor((seconds)/300)*300 AS \"time\", sum(value) AS value FROM counters GROUP BY 1 ORDER BY 1;"
@@ -252,12 +322,72 @@ fn variables_and_annotations() {
         psql.ok("SELECT site AS __text, tbname AS __value FROM temperatures WHERE site LIKE 'Sea%' GROUP BY 1, 2;"),
         "Seattle|seattle\n"
     );
+    // The choice of everything stands before the values, as it is written.
+    assert_eq!(
+        psql.ok(
+            "SELECT 'everywhere' AS __text, '%' AS __value UNION ALL SELECT site, site FROM temperatures GROUP BY site HAVING site LIKE 'Sea%';"
+        ),
+        "everywhere|%\nSeattle|Seattle\n"
+    );
     let annotation = format!(
         "SELECT ts AS time, ts + interval '30 minutes' AS timeend, 'warmest' AS text, site || ',' || medium AS tags
            FROM temperatures WHERE {TIME_FILTER} ORDER BY celsius DESC, ts LIMIT 1;"
     );
     let shown = psql.ok(&annotation);
     assert!(shown.contains("|warmest|B01 Western Maine Shelf,"), "{shown}");
+}
+
+/// A panel's text goes as one simple query: settings in it hold for what follows, and a tag that names who asks may stand at its end.
+#[tokio::test]
+async fn a_text_may_have_several_statements_and_a_tag() {
+    let (server, _psql) = weather();
+    let client = server.connect("weather").await;
+    let text = "SET TIME ZONE -7; SELECT ts FROM counters ORDER BY ts LIMIT 1; SET TIME ZONE DEFAULT; SELECT ts FROM counters ORDER BY ts LIMIT 1
+                /*application='grafana',source='bi'*/;";
+    let messages = client.simple_query(text).await.expect("all run");
+    let times: Vec<&str> = messages
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(times, ["2025-12-31 17:00:00-07", "2026-01-01 00:00:00+00"]);
+}
+
+/// What Grafana shows in the panel's corner when a macro is over a column that it is not for.
+#[test]
+fn mistakes_with_macros_are_told_as_postgresql_tells_them() {
+    let (_server, psql) = weather();
+    for (sql, told) in [
+        (
+            "SELECT celsius FROM temperatures WHERE ts >= 1462060800 AND ts <= 1462147199;",
+            "42883: operator does not exist: timestamp with time zone >= integer",
+        ),
+        (
+            "SELECT celsius FROM temperatures WHERE ts BETWEEN 1462060800 AND 1462147199;",
+            "42883: operator does not exist: timestamp with time zone >= ",
+        ),
+        (
+            "SELECT floor((ts)/300)*300 AS \"time\" FROM temperatures;",
+            "42883: operator does not exist: timestamp with time zone / integer",
+        ),
+        (
+            "SELECT ts AS \"time\", avg(celsius) FROM temperatures GROUP BY 3;",
+            "42P10: GROUP BY position 3 is not in select list",
+        ),
+        (
+            "SELECT ts AS \"time\" FROM temperatures ORDER BY 2;",
+            "42P10: ORDER BY position 2 is not in select list",
+        ),
+        (
+            "SELECT count(*) FROM temperatures WHERE celsius;",
+            "42804: argument of WHERE must be type boolean, not type double precision",
+        ),
+    ] {
+        let shown = psql.run(&format!("\\set VERBOSITY verbose\n{sql}"));
+        assert!(shown.contains(told), "{sql}: {shown}");
+    }
 }
 
 #[test]
