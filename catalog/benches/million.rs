@@ -145,6 +145,7 @@ fn meters() -> NewTable {
         time: None,
         comment: None,
         indexes: Vec::new(),
+        keep: None,
     }
 }
 

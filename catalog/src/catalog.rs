@@ -13,7 +13,7 @@ use crate::hash::place;
 use crate::image::{DatabaseImage, Image, child_ref};
 use crate::store::Store;
 use crate::values::{self, DerivedName};
-use crate::{CatalogError, Children, Column, DatabaseOptions, Index, Roles, Table, TableKind, load};
+use crate::{CatalogError, Children, Column, DatabaseOptions, Index, Keep, Roles, Table, TableKind, load};
 
 /// Where a table's rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,6 +67,7 @@ pub struct NewTable {
     pub time: Option<String>,
     pub comment: Option<String>,
     pub indexes: Vec<Index>,
+    pub keep: Option<Keep>,
 }
 
 /// Child tables to make: one row of `tags` for each name.

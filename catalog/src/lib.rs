@@ -38,6 +38,6 @@ pub use children::{CHUNK_ROWS, ChildChunk, Children, Chunks};
 pub use error::CatalogError;
 pub use options::{DatabaseOptions, Precision, UpdateMode};
 pub use roles::{Access, ColumnGrants, DefaultGrants, Grant, Membership, Privileges, Role, Roles, Verifier};
-pub use schema::{Column, Index, KEYED_ROW, KEYED_TIME, Table, TableChange, TableKind};
+pub use schema::{Column, Index, KEYED_ROW, KEYED_TIME, Keep, Table, TableChange, TableKind};
 pub use sql_type::SqlType;
 pub use view::{View, ViewColumn};

@@ -421,6 +421,7 @@ mod tests {
             series: None,
             comment: None,
             indexes: Vec::new(),
+            keep: None,
             child_prefix: "meters".into(),
             next_column_id: 9,
             next_attnum: 9,

@@ -49,6 +49,13 @@ pub struct Index {
     pub unique: bool,
 }
 
+/// How long rows of one table are kept: an interval, because a month of it is a month of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    pub months: u32,
+    pub ms: i64,
+}
+
 /// A supertable or a plain table. Child tables share their supertable's definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Table {
@@ -68,6 +75,9 @@ pub struct Table {
     pub comment: Option<String>,
     #[serde(default)]
     pub indexes: Vec<Index>,
+    /// Rows older than this are gone, although the database's KEEP leaves them.
+    #[serde(default)]
+    pub keep: Option<Keep>,
     /// First part of the names derived for its children: the name it was made with, so that a renamed supertable still finds them.
     pub child_prefix: String,
     /// Next free column id and attnum.
@@ -133,6 +143,7 @@ pub enum TableChange {
         sql_type: SqlType,
     },
     SetComment(Option<String>),
+    SetKeep(Option<Keep>),
     SetColumnComment {
         name: String,
         comment: Option<String>,

@@ -86,6 +86,7 @@ fn target() -> Target {
         columns,
         tags: vec![column(11, "region".into(), SqlType::Text)],
         indexes: Vec::new(),
+        keep: None,
         series: None,
         comment: None,
         child_prefix: String::new(),

@@ -19,6 +19,7 @@ use taospg_storage::{Storage, StorageOptions, VnodeId};
 use tokio::sync::{Notify, RwLock, watch};
 use tokio::task::JoinHandle;
 
+use crate::keep::{self, ExpiredTables};
 use crate::notify::Channels;
 use crate::plan::Planner;
 use crate::session::{TransactionStatus, startup_settings};
@@ -30,7 +31,7 @@ use crate::{ErrorKind, Interruption, QueryError, Session};
 pub const FIRST_DATABASE: &str = "postgres";
 
 /// How often file groups past KEEP are looked for. KEEP counts days; a minute late is nothing, and looking costs a few comparisons.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+pub(crate) const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long a writer waits for memory before it is told that the disk is too slow. Long enough for a flush of a full memtable, short enough
 /// that a client learns of it before its own timeout.
@@ -171,6 +172,7 @@ pub struct Engine {
     keyed_locks: Mutex<HashMap<u32, Arc<tokio::sync::Mutex<()>>>>,
     /// The next number of each table that numbers its rows and has done so since the start.
     next_numbers: Mutex<HashMap<u32, i64>>,
+    expired_tables: Mutex<ExpiredTables>,
 }
 
 impl Engine {
@@ -212,6 +214,7 @@ impl Engine {
             reload: Notify::new(),
             keyed_locks: Mutex::default(),
             next_numbers: Mutex::default(),
+            expired_tables: Mutex::default(),
         });
         engine.reconcile()?;
         if engine.catalog.databases().is_empty() {
@@ -345,6 +348,7 @@ impl Engine {
     pub(crate) fn forget_keyed(&self, table: u32) {
         self.keyed_locks.lock().remove(&table);
         self.next_numbers.lock().remove(&table);
+        self.expired_tables.lock().remove(&table);
     }
 
     /// Called with `definitions` held for writing, after the catalog no longer has it.
@@ -364,13 +368,19 @@ impl Engine {
         Ok(database)
     }
 
-    /// Removes what is past KEEP by the clock.
+    /// Removes what is past KEEP by the clock: of the database, and of those of its tables that have their own.
     pub(crate) async fn expire(&self, database: &Database) -> Result<(), QueryError> {
-        let before = keep_limit(database, SystemTime::now());
+        let now_ns = nanoseconds(SystemTime::now());
+        let before = keep::first_of_database(database, now_ns);
         for vnode in &database.vnodes {
             self.storage.expire(VnodeId(*vnode), before).await?;
         }
-        Ok(())
+        keep::expire_tables(self, database, now_ns).await
+    }
+
+    /// What [`keep::expire_tables`] has removed.
+    pub(crate) fn expired_tables(&self) -> &Mutex<ExpiredTables> {
+        &self.expired_tables
     }
 
     fn create_vnodes(&self, database: &Database) -> Result<(), QueryError> {
@@ -404,16 +414,10 @@ impl Engine {
     }
 }
 
-/// The first time that is kept, in the database's unit.
-pub(crate) fn keep_limit(database: &Database, now: SystemTime) -> i64 {
-    let now_ms = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis());
-    let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
-    let units_per_ms = database.options.precision.units_per_second() / 1_000;
-    now_ms
-        .saturating_sub(database.options.keep_ms)
-        .saturating_mul(units_per_ms)
+/// Since 1970, as far as 64 bits go.
+pub(crate) fn nanoseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// Expires all databases, now and then, until the engine is gone.

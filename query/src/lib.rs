@@ -18,6 +18,7 @@ mod functions;
 mod hypertable;
 pub mod ingest;
 mod interruption;
+mod keep;
 mod modify;
 pub mod notify;
 mod outcome;

@@ -500,12 +500,20 @@ fn create_statement(session: &Session, found: &Found, name: &str) -> String {
         return create_keyed_statement(table);
     }
     let columns: Vec<String> = table.columns.iter().map(|column| definition(column, false)).collect();
+    let keep = table
+        .keep
+        .map(|keep| format!(" WITH (keep = '{}')", crate::keep::shown(keep)));
+    let keep = keep.unwrap_or_default();
     if table.kind == TableKind::Plain {
-        return format!("CREATE TABLE {} ({})", quoted_name(&table.name), columns.join(", "));
+        return format!(
+            "CREATE TABLE {} ({}){keep}",
+            quoted_name(&table.name),
+            columns.join(", ")
+        );
     }
     let tags: Vec<String> = table.tags.iter().map(|tag| definition(tag, true)).collect();
     format!(
-        "CREATE STABLE {} ({}) TAGS ({})",
+        "CREATE STABLE {} ({}) TAGS ({}){keep}",
         quoted_name(&table.name),
         columns.join(", "),
         tags.join(", ")

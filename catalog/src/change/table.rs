@@ -189,6 +189,7 @@ fn numbered(oid: u32, database_oid: u32, new: NewTable) -> Result<Table, Catalog
         time: time_name,
         comment,
         indexes,
+        keep,
     } = new;
     let count = declared.len();
     if count > rules::COLUMNS_MAX {
@@ -227,6 +228,7 @@ fn numbered(oid: u32, database_oid: u32, new: NewTable) -> Result<Table, Catalog
         kind,
         version: 1,
         indexes,
+        keep,
         columns: time.into_iter().chain(metrics).collect(),
         tags,
         series: None,
@@ -309,6 +311,7 @@ fn apply(table: &mut Table, change: &TableChange) -> Result<(), CatalogError> {
             }
             column.sql_type = *sql_type;
         }
+        TableChange::SetKeep(keep) => table.keep = *keep,
         TableChange::SetComment(comment) => table.comment = comment.clone(),
         TableChange::SetColumnComment { name, comment } => {
             let place = find(table, name)?;

@@ -41,6 +41,7 @@ fn super_table(name: &str) -> NewTable {
         time: None,
         comment: None,
         indexes: Vec::new(),
+        keep: None,
     }
 }
 

@@ -34,6 +34,9 @@ pub(super) async fn alter(session: &mut Session, alter: &AlterTable) -> Result<S
         Some(_) => alter_child(session, &found, alter).await?,
         None => alter_definition(session, &found, alter)?,
     }
+    if alter.steps.iter().any(|step| matches!(step, AlterTableStep::Keep(_))) {
+        session.engine().expire(&found.database).await?;
+    }
     tell_immediate(session, "ALTER TABLE");
     Ok("ALTER TABLE".into())
 }
@@ -169,6 +172,13 @@ fn alter_definition(session: &mut Session, found: &Found, alter: &AlterTable) ->
             },
             AlterTableStep::Comment(comment) => {
                 TableChange::SetComment(Some(comment.clone()).filter(|comment| !comment.is_empty()))
+            }
+            AlterTableStep::Keep(keep) => {
+                if let Some(keep) = keep {
+                    crate::keep::refuse_keyed(table)?;
+                    crate::keep::check(&found.database, &table.name, *keep, session.transaction_time_ns())?;
+                }
+                TableChange::SetKeep(*keep)
             }
             AlterTableStep::SetDefault { name, default } => TableChange::SetDefault {
                 name: name.clone(),

@@ -32,6 +32,9 @@ pub(super) async fn create(session: &mut Session, create: &CreateTable) -> Resul
         return Ok("CREATE TABLE".into());
     }
     session.may(&Thing::Schema(&database), Privileges::CREATE)?;
+    if let Some(keep) = create.keep {
+        crate::keep::check(&database, &create.name.name, keep, session.transaction_time_ns())?;
+    }
     let declared = create.declared.iter();
     let declared = declared
         .map(|(column, is_tag)| (new_column(column, create), *is_tag))
@@ -51,6 +54,7 @@ pub(super) async fn create(session: &mut Session, create: &CreateTable) -> Resul
         time: Some(create.time.clone()),
         comment: create.comment.clone(),
         indexes: unique.collect(),
+        keep: create.keep,
     };
     match session
         .engine()

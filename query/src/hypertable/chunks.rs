@@ -1,6 +1,7 @@
 //! Chunks: the file groups of a database, as far as they hold rows of a table. Rows that are still in memory are in none.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
@@ -22,7 +23,7 @@ pub(crate) struct Chunk {
     pub end: i64,
 }
 
-/// By time.
+/// By time; what KEEP has expired whole is none.
 pub(crate) fn chunks_of(engine: &Engine, database: &Database, table: &Table) -> Result<Vec<Chunk>, StorageError> {
     let span = crate::translate::vnode_options(&database.options).group_span;
     let family = FamilyId(table.oid);
@@ -42,7 +43,8 @@ pub(crate) fn chunks_of(engine: &Engine, database: &Database, table: &Table) -> 
         start,
         end: start.saturating_add(span),
     };
-    Ok(found.into_keys().map(chunk).collect())
+    let first = crate::keep::first(database, table, crate::engine::nanoseconds(SystemTime::now()));
+    Ok(found.into_keys().map(chunk).filter(|chunk| chunk.end > first).collect())
 }
 
 /// `cpu 2026-01-01 00:00:00+00`: table and first time.

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | hypertable | a supertable, or a plain table where all rows are of one series |
 //! | chunk | a file group, as far as it holds rows of the table |
-//! | chunk interval, retention, compression | DAYS and KEEP of the database; blocks are always compressed |
+//! | retention policy | KEEP of the table |
+//! | chunk interval, compression | DAYS of the database; blocks are always compressed |
 //!
 //! A hypertable has any number of rows of one time, a table of ours has one. So the columns that tell series apart become tags
 //! ([`series_columns`]): then every row has a table to be in, and none is lost. Where nothing tells them apart the call is refused.
@@ -26,6 +27,7 @@ use crate::{ErrorKind, QueryError, ResultField, RowSet, Session};
 mod arguments;
 mod chunks;
 mod create;
+mod retention;
 
 use arguments::Arguments;
 pub(crate) use chunks::{Chunk, chunk_name, chunks_of};
@@ -117,6 +119,8 @@ pub(crate) async fn execute(session: &mut Session, call: &HypertableCall) -> Res
             session.tell("00000", "blocks are always compressed, column by column");
             vec![vec![arguments.text(0).map_or(Value::Null, Value::Text)]]
         }
+        "add_retention_policy" => retention::add(session, &arguments).await?,
+        "remove_retention_policy" => retention::remove(session, &arguments).await?,
         function => note(session, function, &arguments)?,
     };
     answer(call, rows)
@@ -128,23 +132,27 @@ fn note(session: &mut Session, function: &str, arguments: &Arguments) -> Result<
     session.must_own(&found.thing(&found.table().name))?;
     let name = &found.database.name;
     let days = found.database.options.group_span_ms / DAY_MS;
-    let keep = found.database.options.keep_ms / DAY_MS;
     match function {
         "set_chunk_time_interval" => session.tell(
             "00000",
-            format!("file groups of database \"{name}\" span {days} days, as its DAYS says: the interval is left as it is"),
-        ),
-        "add_retention_policy" => session.warn(
-            "01000",
             format!(
-                "rows are removed by KEEP of database \"{name}\", {keep} days for all its tables: use ALTER DATABASE {name} KEEP days, or drop_chunks"
+                "file groups of database \"{name}\" span {days} days, as its DAYS says: the interval is left as it is"
             ),
         ),
         "add_compression_policy" | "add_columnstore_policy" => {
-            session.tell("00000", "blocks are always compressed, column by column: no policy is needed");
+            session.tell(
+                "00000",
+                "blocks are always compressed, column by column: no policy is needed",
+            );
         }
-        "add_reorder_policy" => session.tell("00000", "rows are ordered by table and time as they are: no policy is needed"),
-        _ => session.tell("00000", format!("there is no policy of table \"{}\" to change", found.table().name)),
+        "add_reorder_policy" => session.tell(
+            "00000",
+            "rows are ordered by table and time as they are: no policy is needed",
+        ),
+        _ => session.tell(
+            "00000",
+            format!("there is no policy of table \"{}\" to change", found.table().name),
+        ),
     }
     Ok(vec![vec![match columns(function)[0].1 {
         INT4 => Value::Number(i64::from(found.table().oid)),
@@ -331,6 +339,7 @@ mod tests {
             tags: Vec::new(),
             series: None,
             comment: None,
+            keep: None,
             indexes: vec![Index {
                 name: "i".into(),
                 columns: index.iter().map(|name| name.to_string()).collect(),

@@ -153,11 +153,9 @@ fn open(
     target: Target,
     fields: Vec<Field>,
 ) -> Result<(Reader, CopyRows), QueryError> {
-    let times = TimeReader::new(
-        &target.database.options,
-        session.settings().reading(),
-        session.transaction_time_ns(),
-    );
+    let now_ns = session.transaction_time_ns();
+    let mut times = TimeReader::new(&target.database.options, session.settings().reading(), now_ns);
+    times.keep_of(&target.database, &target.table);
     if let Some(missing) = target.missing(&fields) {
         return Err(super::datum::null_violation(missing, &target.table.name));
     }

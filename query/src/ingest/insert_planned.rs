@@ -113,11 +113,10 @@ async fn evaluate_defaults(
 }
 
 fn times(session: &Session, target: &Target) -> TimeReader {
-    TimeReader::new(
-        &target.database.options,
-        session.settings().reading(),
-        session.transaction_time_ns(),
-    )
+    let now_ns = session.transaction_time_ns();
+    let mut times = TimeReader::new(&target.database.options, session.settings().reading(), now_ns);
+    times.keep_of(&target.database, &target.table);
+    times
 }
 
 async fn evaluate_text(

@@ -53,6 +53,7 @@ impl PreparedInsert {
                     names: CatalogNames::new(engine.catalog(), database.oid),
                 }),
             };
+            context.times.keep_of(database, &bound.target.table);
             let none = ClauseDefaults::default();
             let defaults = constants.defaults.get(index).unwrap_or(&none);
             rows += values.insert_clause(accumulator, context, clause, bound, defaults)?;
@@ -548,6 +549,7 @@ impl Standalone {
             times: TimeReader::new(&database.options, self.zone, self.now_ns),
             names,
         };
+        context.times.keep_of(database, &self.bound.target.table);
         let values = Values {
             insert: &self.insert,
             parameters,

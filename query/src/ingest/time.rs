@@ -4,7 +4,7 @@
 //! date (rows come in order), and the zone's offset of the last quarter of an hour (finding an offset costs more than the rest together).
 
 use chrono_tz::Tz;
-use taospg_catalog::{DatabaseOptions, Precision};
+use taospg_catalog::{Database, DatabaseOptions, Precision, Table};
 
 use super::written_time::{
     Problem, Written, WrittenZone, days_of, infinite, local_offset, scan_fraction, scan_offset, utc_offset,
@@ -38,6 +38,8 @@ pub struct TimeReader {
     now_ns: i64,
     /// First and last time that a row may have.
     time_min: i64,
+    /// Whether that is by the table's own KEEP.
+    of_table: bool,
     time_max: i64,
     memo_text: [u8; MEMO_BYTES],
     memo_length: usize,
@@ -66,6 +68,7 @@ impl TimeReader {
             units_per_second,
             now_ns,
             time_min: now.saturating_sub(keep),
+            of_table: false,
             time_max: now.saturating_add(future),
             memo_text: [0; MEMO_BYTES],
             memo_length: 0,
@@ -74,6 +77,15 @@ impl TimeReader {
             date_text: [0; 10],
             date_seconds: 0,
             offset_memo: None,
+        }
+    }
+
+    /// Takes rows of this table from now on, which may have a KEEP of its own.
+    #[inline]
+    pub fn keep_of(&mut self, database: &Database, table: &Table) {
+        if self.of_table || table.keep.is_some() {
+            self.time_min = crate::keep::first(database, table, self.now_ns);
+            self.of_table = self.time_min > crate::keep::first_of_database(database, self.now_ns);
         }
     }
 
@@ -109,7 +121,10 @@ impl TimeReader {
         Box::new(if time < self.time_min {
             QueryError::new(
                 ErrorKind::DatetimeFieldOverflow,
-                format!("time {shown} is outside of the database's KEEP"),
+                match self.of_table {
+                    true => format!("time {shown} is outside of the table's KEEP"),
+                    false => format!("time {shown} is outside of the database's KEEP"),
+                },
             )
             .with_detail(format!("The oldest time kept is {}.", self.format(self.time_min)))
         } else {

@@ -41,6 +41,7 @@ pub mod write;
 pub use decode::{decode_parameter, parse_literal};
 pub use interval::of_duration;
 
+pub(crate) use interval::parse_interval;
 /// How a value travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

@@ -154,11 +154,8 @@ impl ScanParts {
 
     /// What KEEP leaves: expired rows are hidden at once, not when their files go.
     fn kept_time(&self) -> Option<TimeRange> {
-        let options = &self.table.database.options;
-        let per_second = options.precision.units_per_second();
-        let now = (i128::from(self.context.now_ns) * i128::from(per_second)).div_euclid(1_000_000_000);
-        let keep = i128::from(options.keep_ms) * i128::from(per_second) / 1_000;
-        TimeRange::new(i64::try_from(now - keep).unwrap_or(i64::MIN), i64::MAX)
+        let first = crate::keep::first(&self.table.database, &self.table.table, self.context.now_ns);
+        TimeRange::new(first, i64::MAX)
     }
 
     /// Whether rows of all series together come in order of time.

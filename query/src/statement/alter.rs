@@ -1,5 +1,7 @@
 //! ALTER TABLE and ALTER STABLE in both dialects.
 
+use taospg_catalog::Keep;
+
 use super::create::{ColumnDefinition, parse_column};
 use super::cursor::{Cursor, SourceExpr};
 use super::types::{self, ColumnType};
@@ -47,6 +49,8 @@ pub(crate) enum AlterTableStep {
         name: String,
         default: Option<SourceExpr>,
     },
+    /// `SET (keep = '30 days')`, `KEEP 30d`; `RESET (keep)` is none.
+    Keep(Option<Keep>),
     /// `SET (timescaledb.compress, …)`: the columns of compress_segmentby.
     Compress(Vec<String>),
 }
@@ -73,7 +77,9 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
 }
 
 fn parse_step(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
-    let verb = cursor.take_any(&["add", "drop", "rename", "change", "modify", "alter", "set", "comment"]);
+    let verb = cursor.take_any(&[
+        "add", "drop", "rename", "change", "modify", "alter", "set", "reset", "keep", "comment",
+    ]);
     match verb {
         Some("add") => parse_add(cursor),
         Some("drop") => parse_drop(cursor),
@@ -99,6 +105,18 @@ fn parse_step(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
             }
         }
         Some("set") if cursor.at_symbol("(") => parse_parameters(cursor),
+        Some("reset") => {
+            let byte = cursor.byte();
+            let names = cursor.list(|cursor| cursor.name())?;
+            match names.iter().all(|name| name == "keep") {
+                true => Ok(AlterTableStep::Keep(None)),
+                false => Err(unknown_parameter(cursor, byte)),
+            }
+        }
+        Some("keep") => {
+            cursor.take_symbol("=");
+            Ok(AlterTableStep::Keep(Some(super::keep::parse(cursor)?)))
+        }
         Some("comment") => {
             cursor.take_symbol("=");
             Ok(AlterTableStep::Comment(cursor.string()?))
@@ -106,8 +124,7 @@ fn parse_step(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
         Some(_) => Err(cursor.unsupported("this change of a table")),
         None => {
             let known = [
-                "enable", "disable", "inherit", "no", "cluster", "reset", "validate", "attach", "detach", "replica",
-                "ttl", "keep",
+                "enable", "disable", "inherit", "no", "cluster", "validate", "attach", "detach", "replica", "ttl",
             ];
             match known.contains(&&*cursor.peek().value) {
                 true => {
@@ -123,6 +140,7 @@ fn parse_step(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
 /// `(timescaledb.compress, timescaledb.compress_segmentby = 'device')`, in newer words `(timescaledb.enable_columnstore, segmentby = …)`.
 fn parse_parameters(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {
     let mut segment_by = Vec::new();
+    let mut keep = None;
     let byte = cursor.byte();
     let ours = cursor.list(|cursor| {
         let mut name = cursor.name()?;
@@ -130,24 +148,30 @@ fn parse_parameters(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryErro
         if cursor.take_symbol(".") {
             name = cursor.name()?;
         }
+        if name == "keep" && !ours && cursor.take_symbol("=") {
+            keep = Some(super::keep::parse(cursor)?);
+            return Ok(None);
+        }
         if cursor.take_symbol("=") {
             let value = super::create::parameter_value(cursor)?;
             if matches!(name.as_str(), "compress_segmentby" | "segmentby") {
                 segment_by = super::create::listed(&value);
             }
         }
-        Ok(ours)
+        Ok(Some(ours))
     })?;
-    match ours.into_iter().any(|ours| ours) {
-        true => Ok(AlterTableStep::Compress(segment_by)),
-        false => Err(cursor
-            .error_at(
-                byte,
-                crate::ErrorKind::FeatureNotSupported,
-                "storage parameters of a table are not supported",
-            )
-            .with_hint("ALTER DATABASE changes how its tables are stored")),
+    // KEEP stands alone; of TimescaleDB's words one is enough.
+    match (keep, ours.iter().all(Option::is_none), ours.contains(&Some(true))) {
+        (Some(keep), true, _) => Ok(AlterTableStep::Keep(Some(keep))),
+        (None, _, true) => Ok(AlterTableStep::Compress(segment_by)),
+        _ => Err(unknown_parameter(cursor, byte)),
     }
+}
+
+fn unknown_parameter(cursor: &Cursor<'_>, byte: usize) -> QueryError {
+    let message = "storage parameters of a table other than keep are not supported";
+    let error = cursor.error_at(byte, crate::ErrorKind::FeatureNotSupported, message);
+    error.with_hint("ALTER DATABASE changes how its tables are stored")
 }
 
 fn parse_add(cursor: &mut Cursor<'_>) -> Result<AlterTableStep, QueryError> {

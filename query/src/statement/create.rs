@@ -1,6 +1,6 @@
 //! CREATE TABLE in PostgreSQL's form, CREATE STABLE … TAGS (…), and CREATE TABLE … USING … TAGS (…).
 
-use taospg_catalog::{KEYED_TIME, SqlType, TableKind};
+use taospg_catalog::{KEYED_TIME, Keep, SqlType, TableKind};
 
 use super::cursor::{Cursor, SourceExpr};
 use super::lexer::TokenKind;
@@ -68,6 +68,8 @@ pub(crate) struct CreateTable {
     pub unique: Vec<Vec<(String, usize)>>,
     /// WITH (tsdb.hypertable): columns that tell series apart become tags.
     pub hypertable: bool,
+    /// KEEP, or WITH (keep = …).
+    pub keep: Option<Keep>,
     pub comment: Option<String>,
 }
 
@@ -102,6 +104,7 @@ pub(super) struct TableParts {
     /// WITH (tags = …).
     tags: Option<Vec<(String, usize)>>,
     hypertable: bool,
+    keep: Option<Keep>,
 }
 
 pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
@@ -132,6 +135,9 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             parse_storage_parameters(cursor, &mut parts)?;
         } else if cursor.take_word("without") {
             cursor.expect(&["oids"])?;
+        } else if cursor.take_word("keep") {
+            cursor.take_symbol("=");
+            parts.keep = Some(super::keep::parse(cursor)?);
         } else if cursor.take_word("comment") {
             cursor.take_symbol("=");
             comment = Some(cursor.string()?);
@@ -141,7 +147,6 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             "inherits",
             "tablespace",
             "sma",
-            "keep",
             "ttl",
             "rollup",
             "on",
@@ -154,7 +159,7 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
             return Err(cursor.error());
         }
     }
-    let (tag_names, hypertable) = (parts.tags.take(), parts.hypertable);
+    let (tag_names, hypertable, keep) = (parts.tags.take(), parts.hypertable, parts.keep);
     if stable && tags.is_none() && tag_names.is_none() && parts.key.is_none() {
         return Err(cursor.error().with_hint("a supertable has tags: TAGS (name type, …)"));
     }
@@ -177,6 +182,10 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
     };
     check_names(declared.iter().map(|(column, _)| column))?;
     check_keyed(&declared, &time, &unique)?;
+    if keep.is_some() && time == KEYED_TIME {
+        let message = format!("table \"{}\" has no time that KEEP could count from", name.name);
+        return Err(QueryError::new(ErrorKind::WrongObjectType, message).at_name(&name));
+    }
     Ok(Command::CreateTable(Box::new(CreateTable {
         if_not_exists,
         name,
@@ -185,6 +194,7 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Command, QueryError> {
         time,
         unique,
         hypertable,
+        keep,
         comment,
     })))
 }
@@ -492,6 +502,10 @@ fn parse_storage_parameters(cursor: &mut Cursor<'_>, parts: &mut TableParts) -> 
             name = cursor.name()?;
         }
         let character = cursor.character();
+        if name == "keep" && !timescale && cursor.take_symbol("=") {
+            parts.keep = Some(super::keep::parse(cursor)?);
+            return Ok(());
+        }
         let value = match cursor.take_symbol("=") {
             true => Some(parameter_value(cursor)?),
             false => None,
@@ -511,7 +525,7 @@ fn parse_storage_parameters(cursor: &mut Cursor<'_>, parts: &mut TableParts) -> 
                 let message = format!("unrecognized parameter \"{name}\"");
                 return Err(cursor
                     .error_at(byte, ErrorKind::InvalidParameterValue, message)
-                    .with_hint("the parameters are tags = 'a, b' and those of TimescaleDB, such as tsdb.hypertable"));
+                    .with_hint("the parameters are tags = 'a, b', keep = '30 days' and those of TimescaleDB, such as tsdb.hypertable"));
             }
         }
         Ok(())

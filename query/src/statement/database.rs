@@ -163,10 +163,10 @@ fn parse_options(cursor: &mut Cursor<'_>) -> Result<Vec<DatabaseOption>, QueryEr
 }
 
 /// An option's value as it was written.
-struct Value {
-    text: String,
+pub(super) struct Value {
+    pub text: String,
     /// `365d`
-    unit: Option<String>,
+    pub unit: Option<String>,
     byte: usize,
 }
 
@@ -249,7 +249,7 @@ fn parse_option(cursor: &mut Cursor<'_>) -> Result<DatabaseOption, QueryError> {
     Ok(option)
 }
 
-fn parse_value(cursor: &mut Cursor<'_>) -> Result<Value, QueryError> {
+pub(super) fn parse_value(cursor: &mut Cursor<'_>) -> Result<Value, QueryError> {
     let token = cursor.peek().clone();
     match token.kind {
         TokenKind::Text | TokenKind::Word | TokenKind::QuotedName | TokenKind::Number => {}
@@ -274,7 +274,7 @@ fn parse_value(cursor: &mut Cursor<'_>) -> Result<Value, QueryError> {
     })
 }
 
-fn bad_value(cursor: &Cursor<'_>, name: &str, value: &Value, wanted: &str) -> QueryError {
+pub(super) fn bad_value(cursor: &Cursor<'_>, name: &str, value: &Value, wanted: &str) -> QueryError {
     let message = format!(
         "option \"{name}\" is \"{}{}\": must be {wanted}",
         value.text,

@@ -30,6 +30,7 @@ mod dialect;
 mod grant;
 mod hypertable;
 mod index;
+mod keep;
 pub(crate) mod lexer;
 mod missing;
 pub(crate) mod precedence;

@@ -8,6 +8,7 @@ use taospg_catalog::{Precision, Table};
 use super::cell::Cell;
 use super::postgresql::RelationRow;
 use super::snapshot::{Listed, Snapshot};
+use crate::engine::RETENTION_INTERVAL;
 use crate::hypertable::{Chunk, chunks_of};
 use crate::ingest::time::TimeReader;
 
@@ -59,6 +60,29 @@ pub(super) static RELATIONS: LazyLock<Vec<RelationRow>> = LazyLock::new(|| {
                 ("column_name", "name"),
                 ("column_type", "text"),
                 ("dimension_type", "text"),
+            ],
+        ),
+        relation(
+            "jobs",
+            &[
+                ("job_id", "integer"),
+                ("application_name", "name"),
+                ("schedule_interval", "interval"),
+                ("max_runtime", "interval"),
+                ("max_retries", "integer"),
+                ("retry_period", "interval"),
+                ("proc_schema", "name"),
+                ("proc_name", "name"),
+                ("owner", "name"),
+                ("scheduled", "boolean"),
+                ("fixed_schedule", "boolean"),
+                ("config", "jsonb"),
+                ("next_start", "timestampwithtimezone"),
+                ("initial_start", "timestampwithtimezone"),
+                ("hypertable_schema", "name"),
+                ("hypertable_name", "name"),
+                ("check_schema", "name"),
+                ("check_name", "name"),
             ],
         ),
     ]
@@ -168,4 +192,50 @@ pub(super) fn dimensions(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
         }
     }
     rows
+}
+
+pub(super) const JOBS: &[&str] = &[
+    "job_id",
+    "application_name",
+    "schedule_interval",
+    "max_runtime",
+    "max_retries",
+    "retry_period",
+    "proc_schema",
+    "proc_name",
+    "owner",
+    "scheduled",
+    "fixed_schedule",
+    "config",
+    "hypertable_schema",
+    "hypertable_name",
+];
+
+/// The retention policies: each table's KEEP, whose number is the table's.
+pub(super) fn jobs(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
+    let row = |listed: &Listed| {
+        let drop_after = crate::keep::shown(listed.table.keep?);
+        let every = i64::try_from(RETENTION_INTERVAL.as_micros()).unwrap_or(i64::MAX);
+        Some(vec![
+            listed.oid.into(),
+            format!("Retention Policy [{}]", listed.oid).into(),
+            every.into(),
+            0_i64.into(),
+            (-1_i64).into(),
+            every.into(),
+            "_timescaledb_functions".into(),
+            "policy_retention".into(),
+            snapshot.identity.roles.name_of(snapshot.owner_of(listed.oid)).into(),
+            true.into(),
+            false.into(),
+            format!(
+                "{{\"drop_after\": \"{drop_after}\", \"hypertable_id\": {}}}",
+                listed.oid
+            )
+            .into(),
+            "public".into(),
+            listed.name.as_str().into(),
+        ])
+    };
+    listed(snapshot).filter_map(row).collect()
 }

@@ -54,6 +54,7 @@ pub(super) struct Class<'a> {
     pub owner: u32,
     pub acl: Cell,
     pub temporary: bool,
+    pub options: Cell,
 }
 
 pub(super) fn class(row: Class) -> Vec<Cell> {
@@ -85,9 +86,17 @@ pub(super) fn class(row: Class) -> Vec<Cell> {
         "d".into(),
         false.into(),
         row.acl,
-        Cell::Null,
+        row.options,
         Cell::Null,
     ]
+}
+
+/// `{keep=30 days}`
+fn options(listed: &Listed) -> Cell {
+    let keep = listed.table.keep.filter(|_| !listed.is_child);
+    keep.map_or(Cell::Null, |keep| {
+        Cell::Texts(vec![format!("keep={}", crate::keep::shown(keep))])
+    })
 }
 
 pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
@@ -106,6 +115,7 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             has_parts: listed.is_partitioned(),
             owner: snapshot.owner_of_table(listed),
             acl: snapshot.relacl(listed),
+            options: options(listed),
         }));
         if !listed.has_key() {
             continue;
@@ -122,6 +132,7 @@ pub(super) fn classes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
             has_parts: false,
             owner: snapshot.owner_of_table(listed),
             acl: Cell::Null,
+            options: Cell::Null,
         }));
     }
     rows.extend(views::classes(snapshot));
@@ -141,6 +152,7 @@ pub(super) fn system_classes(_: &Snapshot) -> Vec<Vec<Cell>> {
             has_parts: false,
             owner: OWNER_OID,
             acl: Cell::Null,
+            options: Cell::Null,
             temporary: false,
         })
     };

@@ -231,6 +231,7 @@ const SOURCES: &[Source] = &[
     of_timescale("hypertables", hypertables::HYPERTABLES, hypertables::hypertables),
     of_timescale("chunks", hypertables::CHUNKS, hypertables::chunk_rows),
     of_timescale("dimensions", hypertables::DIMENSIONS, hypertables::dimensions),
+    of_timescale("jobs", hypertables::JOBS, hypertables::jobs),
 ];
 
 /// Every system table, in PostgreSQL's order.

@@ -19,6 +19,7 @@ pub(super) fn classes(snapshot: &Snapshot) -> impl Iterator<Item = Vec<Cell>> {
             has_parts: false,
             owner: snapshot.owner_of(view.oid),
             acl: snapshot.acl_of_view(view.oid),
+            options: Cell::Null,
         })
     })
 }

@@ -57,6 +57,7 @@ pub(crate) fn create(session: &mut Session, create: &CreateTemporary) -> Result<
         tags: Vec::new(),
         series: None,
         comment: None,
+        keep: None,
         indexes: unique
             .iter()
             .map(|rule| Index {

@@ -2,7 +2,7 @@
 
 use taospg_query::ErrorKind;
 
-use crate::support::Server;
+use crate::support::{Client, Server};
 
 #[tokio::test]
 async fn a_database_is_made_altered_used_and_dropped() {
@@ -196,4 +196,38 @@ async fn names_reach_into_other_databases() {
         (error.message.as_str(), error.position),
         ("table \"nothing\" does not exist", Some(24))
     );
+}
+
+#[tokio::test]
+async fn a_table_past_its_keep_makes_room() {
+    let server = Server::start();
+    let mut client = server.connect();
+    let old = "now() - INTERVAL '50 days', 1";
+    for table in ["kept", "short"] {
+        client
+            .ok(&format!("CREATE TABLE {table} (ts timestamptz PRIMARY KEY, value int)"))
+            .await;
+        client
+            .ok(&format!("INSERT INTO {table} VALUES ({old}), (now(), 2)"))
+            .await;
+    }
+    client.ok("CHECKPOINT").await;
+    let chunks = async |client: &mut Client, table: &str| {
+        let shown = client.ok(&format!("SELECT show_chunks('{table}')")).await;
+        shown.lines().count()
+    };
+    assert_eq!(chunks(&mut client, "short").await, 2);
+    client.ok("ALTER TABLE short SET (keep = '30 days')").await;
+    assert_eq!(chunks(&mut client, "short").await, 1);
+    client.ok("VACUUM").await;
+    drop(client);
+    let server = server.restart().await;
+    let mut client = server.connect();
+    assert_eq!(client.ok("SELECT value FROM short").await, "2");
+    // Gone from the files, too, and not only hidden.
+    client.ok("ALTER TABLE short RESET (keep)").await;
+    assert_eq!(chunks(&mut client, "short").await, 1);
+    assert_eq!(client.ok("SELECT value FROM short").await, "2");
+    assert_eq!(client.ok("SELECT count(*) FROM kept").await, "2");
+    assert_eq!(chunks(&mut client, "kept").await, 2);
 }

@@ -64,6 +64,7 @@ fn meters() -> Target {
             column(11, "group_id", SqlType::Integer),
         ],
         indexes: Vec::new(),
+        keep: None,
         series: None,
         comment: None,
         child_prefix: String::new(),
