@@ -1,11 +1,13 @@
 //! tokio-postgres beyond the scenario of all drivers: parameter types of an INSERT, binary COPY, statements in flight together.
 
-use bytes::Bytes;
+use std::error::Error;
+
+use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use futures::SinkExt;
 use integration_tests::Server;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
 const CREATE: &str =
     "CREATE TABLE readings (ts timestamptz NOT NULL, b boolean, i2 smallint, i4 integer, i8 bigint, f4 real,
@@ -207,4 +209,107 @@ async fn statements_in_flight_together_are_one_transaction() {
         .await
         .expect("the rows are read");
     assert_eq!((sum.get::<_, i64>(0), sum.get::<_, i64>(1)), (500, 124_750));
+}
+
+/// A value's bytes as they travel, of whatever type.
+#[derive(Debug, PartialEq)]
+struct Raw(Vec<u8>);
+
+impl FromSql<'_> for Raw {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Raw, Box<dyn Error + Sync + Send>> {
+        Ok(Raw(raw.to_vec()))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl ToSql for Raw {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+#[tokio::test]
+async fn names_of_objects_are_oids_in_binary() {
+    let server = Server::start();
+    let client = server.connect("postgres").await;
+    let created = "CREATE TABLE readings (ts timestamptz PRIMARY KEY, v int)";
+    client.batch_execute(created).await.expect("the table is made");
+    let query = "SELECT 'readings'::regclass, 'readings'::regclass::oid, 'int4'::regtype, 'pg_catalog'::regnamespace,
+        'postgres'::regrole, NULL::regclass, 'readings'::regclass::text, $1::regclass";
+    let oid: u32 = client
+        .query_one("SELECT oid FROM pg_class WHERE relname = 'readings'", &[])
+        .await
+        .expect("the table is listed")
+        .get(0);
+    let row = client
+        .query_one(query, &[&Raw(oid.to_be_bytes().to_vec())])
+        .await
+        .expect("the names are read");
+    let raw = |column: usize| row.get::<_, Option<Raw>>(column).map(|Raw(bytes)| bytes);
+    assert_eq!(row.columns()[0].type_(), &Type::REGCLASS);
+    assert_eq!(raw(0), Some(words(&[oid])));
+    assert_eq!(row.get::<_, u32>(1), oid);
+    assert_eq!(raw(2), Some(words(&[23])));
+    assert_eq!(raw(3), Some(words(&[11])));
+    assert_eq!(raw(4), Some(words(&[10])));
+    assert_eq!(raw(5), None);
+    assert_eq!(row.get::<_, &str>(6), "readings");
+    assert_eq!(raw(7), Some(words(&[oid])));
+}
+
+#[tokio::test]
+async fn parameters_may_be_arrays_of_arrays() {
+    let server = Server::start();
+    let client = server.connect("postgres").await;
+    let two_by_two = |element: &Type, values: [&[u8]; 4]| {
+        let mut bytes = words(&[2, 0, element.oid(), 2, 1, 2, 1]);
+        for value in values {
+            bytes.extend(words(&[value.len() as u32]));
+            bytes.extend(value);
+        }
+        Raw(bytes)
+    };
+    let numbers = [1_u32, 2, 3, 4].map(|number| number.to_be_bytes());
+    let floats = [0.5_f64, -1e300, f64::INFINITY, 4.0].map(|float| float.to_be_bytes());
+    let integers = two_by_two(&Type::INT4, [&numbers[0], &numbers[1], &numbers[2], &numbers[3]]);
+    let floats = two_by_two(&Type::FLOAT8, [&floats[0], &floats[1], &floats[2], &floats[3]]);
+    let texts = two_by_two(&Type::TEXT, [b"a", b"b c", b"it's \"d\\\\\"", b"NULL"]);
+    let row = client
+        .query_one(
+            "SELECT $1::int4[], ($1::int4[])[2][1], array_ndims($1::int4[]), $1::int4[] = $5::int4[], $2::float8[], $3::text[], $4::int4",
+            &[&integers, &floats, &texts, &7_i32, &integers],
+        )
+        .await
+        .expect("arrays are taken");
+    assert_eq!(row.get::<_, Raw>(0), integers);
+    assert_eq!(row.get::<_, i32>(1), 3);
+    assert_eq!(row.get::<_, i32>(2), 2);
+    assert!(row.get::<_, bool>(3));
+    assert_eq!(row.get::<_, Raw>(4), floats);
+    assert_eq!(row.get::<_, Raw>(5), texts);
+    assert_eq!(row.get::<_, i32>(6), 7);
+    // The same statement takes an array of one dimension next.
+    let measure = client.prepare("SELECT array_dims($1::int4[])").await;
+    let measure = measure.expect("the query is prepared");
+    let dimensions = async |array: &(dyn ToSql + Sync)| -> String {
+        let row = client.query_one(&measure, &[array]).await;
+        row.expect("the array is taken").get(0)
+    };
+    assert_eq!(dimensions(&integers).await, "[1:2][1:2]");
+    assert_eq!(dimensions(&vec![5, 6, 7]).await, "[1:3]");
+    assert_eq!(dimensions(&integers).await, "[1:2][1:2]");
 }

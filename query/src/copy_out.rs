@@ -23,7 +23,7 @@ pub(crate) async fn begin(session: &Session, copy: &ast::Statement) -> Result<Ou
         ast::CopySource::Query(query) => ast::Statement::Query(query.clone()),
         ast::CopySource::Table { table_name, columns } => select_of(table_name, columns)?,
     };
-    let prepared = crate::plan::prepare(session, &query, &[]).await?;
+    let prepared = crate::plan::prepare_for_client(session, &query, &[]).await?;
     let rows = prepared.execute(session, &[]).await?;
     Ok(Outcome::CopyOut(CopyOut { rows, format }))
 }

@@ -4,9 +4,10 @@ use std::iter::Peekable;
 use std::str::Chars;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, ListArray, new_empty_array};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, new_empty_array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
+use arrow::util::display::array_value_to_string;
 use datafusion::common::ScalarValue;
 
 use super::decode::{binary, null_of, out_of_range};
@@ -208,6 +209,37 @@ fn lists(elements: ArrayRef, lengths: Vec<usize>) -> Result<ArrayRef, String> {
     let offsets = OffsetBuffer::from_lengths(lengths);
     let list = ListArray::try_new(field.into(), offsets, elements, None).map_err(|error| error.to_string())?;
     Ok(Arc::new(list))
+}
+
+/// An array's elements as [`read_text`] reads them; `None` where their text is not that of Arrow.
+pub fn write_text(array: &ArrayRef) -> Option<String> {
+    let mut out = String::from("{");
+    for row in 0..array.len() {
+        if row > 0 {
+            out.push(',');
+        }
+        if array.is_null(row) {
+            out.push_str("NULL");
+            continue;
+        }
+        match array.data_type() {
+            DataType::List(_) => out.push_str(&write_text(&array.as_list::<i32>().value(row))?),
+            DataType::Utf8View => {
+                let text = array.as_string_view().value(row);
+                out.push_str(&format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
+            }
+            DataType::Boolean
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::UInt32
+            | DataType::Float32
+            | DataType::Float64 => out.push_str(&array_value_to_string(array, row).ok()?),
+            _ => return None,
+        }
+    }
+    out.push('}');
+    Some(out)
 }
 
 /// Dimensions, flags, element type; for each dimension length and lower bound; then lengths and values.

@@ -24,7 +24,8 @@
 //! | Null | 25 | text |
 //!
 //! Where that is not the whole truth, the field's metadata names the OID under [`PG_TYPE_KEY`]: text arrays can be varchar, bpchar, name, "char",
-//! json, jsonb, uuid or the name of an object (regclass, regtype, regproc …); UInt32 and Int32 can be other kinds of oid.
+//! json, jsonb, uuid or the name of an object (regclass, regtype, regproc …); UInt32 and Int32 can be other kinds of oid; a struct of an OID
+//! and a name is an object on its way to a client.
 //! Leaves to others: how a result value is written (the wire).
 
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
@@ -151,6 +152,14 @@ fn find(oid: u32) -> Option<&'static TypeEntry> {
     TYPES.iter().find(|entry| entry.oid == oid)
 }
 
+/// Types whose values are OIDs that are shown as names.
+pub fn is_object_name(oid: u32) -> bool {
+    matches!(
+        oid,
+        oid::REGPROC | oid::REGCLASS | oid::REGTYPE | oid::REGNAMESPACE | oid::REGROLE
+    )
+}
+
 /// The element type of an array type.
 pub fn element_oid(array_oid: u32) -> Option<u32> {
     TYPES
@@ -197,13 +206,9 @@ fn fits(oid: u32, data_type: &DataType) -> bool {
             let whole = |t: &DataType| matches!(t, DataType::Int32 | DataType::UInt32 | DataType::Int64);
             match data_type {
                 DataType::Dictionary(_, values) => fits(oid, values),
-                // Names of objects travel as text, their numbers as integers.
-                _ if matches!(
-                    oid,
-                    oid::REGPROC | oid::REGCLASS | oid::REGTYPE | oid::REGNAMESPACE | oid::REGROLE
-                ) =>
-                {
-                    text(data_type) || *data_type == DataType::UInt32
+                // Names of objects travel as text, their numbers as integers, both as structs.
+                _ if is_object_name(oid) => {
+                    text(data_type) || matches!(data_type, DataType::UInt32 | DataType::Struct(_))
                 }
                 _ if oid == oid::OID => whole(data_type),
                 _ => {

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use taospg_catalog::{ChildRef, Table};
 
 use super::context::QueryContext;
+use super::object_names::Shown;
 use super::resolve::{self, Named};
 use super::{errors, parameters, prepare};
 use crate::{ErrorKind, Parameter, QueryError, Session};
@@ -71,7 +72,7 @@ pub async fn matching_rows(
         reader: None,
     };
     relations.change(TableReference::bare(name), named);
-    let planned = prepare::plan_with(session, statement, parameter_types, &relations)?;
+    let planned = prepare::plan_with(session, statement, parameter_types, &relations, Shown::Names)?;
     // The changed table itself is asked about by who changes it.
     for read in prepare::reads(&planned.plan)?.iter().chain(&views.reads) {
         if read.thing().owned_as() != table.oid {

@@ -18,7 +18,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 use taospg_catalog::{ChildRef, Database, Table};
 
-use crate::{Parameter, QueryError, ResultField, RowSet, Session};
+use crate::{Parameter, QueryError, ResultField, RowSet, Session, pg_type};
 
 mod aggregate;
 mod averages;
@@ -29,6 +29,7 @@ mod collected;
 mod comparisons;
 mod constant;
 pub mod context;
+mod dimensions;
 mod end_first;
 pub mod errors;
 mod explain;
@@ -67,7 +68,7 @@ mod yielding;
 pub use matching_tables::matching_tables;
 pub use planner::Planner;
 use prepare::Kept;
-pub use prepare::prepare_view;
+pub use prepare::{prepare_for_client, prepare_view};
 pub use returning::Returning;
 pub use rewrite::{call_all as call_of, mentioned};
 pub use temporary::{ROW_NUMBER, changed_rows};
@@ -93,6 +94,23 @@ impl PreparedQuery {
     /// Starts the query; the row set's stream owns all it needs.
     pub async fn execute(&self, session: &Session, parameters: &[Parameter]) -> Result<RowSet, QueryError> {
         prepare::execute(self, session, parameters).await
+    }
+
+    /// Whether a parameter may have several dimensions.
+    pub fn takes_arrays(&self) -> bool {
+        let mut types = self.parameter_types.iter();
+        types.any(|oid| pg_type::element_oid(*oid).is_some())
+    }
+
+    /// The query with parameters that are arrays of several dimensions written into its statement, and the other parameters; `None` where
+    /// there are none.
+    pub async fn with_dimensions(
+        &self,
+        session: &Session,
+        statement: &ast::Statement,
+        parameters: &[Parameter],
+    ) -> Result<Option<(PreparedQuery, Vec<Parameter>)>, QueryError> {
+        dimensions::prepare(session, statement, self, parameters).await
     }
 
     /// Whether its plan serves later executions too.

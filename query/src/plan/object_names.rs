@@ -1,25 +1,39 @@
 //! Types whose values are OIDs that clients see as names: regclass, regtype, regproc, regnamespace, regrole.
 //!
 //! Inside a plan such a value is its OID, so that `attrelid = 'meters'::regclass` compares numbers. A cast from text looks the name up, a cast
-//! to text and the way out to the client look the OID up.
+//! to text and the way out look the OID up. To a client goes a struct of both, because it may ask for the binary form, which is the OID.
 
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result as DfResult};
+use datafusion::functions::core::named_struct;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF, lit};
 
 use super::errors;
 use crate::pg_type;
 use crate::system::{SessionFunctions, name_functions};
 use crate::{ErrorKind, QueryError};
 
-/// Puts look-ups in the place of casts, and names in the place of OIDs in what the client sees.
-pub fn resolve(plan: LogicalPlan, functions: &SessionFunctions) -> DfResult<LogicalPlan> {
+/// What a query's columns of such types are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shown {
+    /// Names, for who reads the rows inside.
+    Names,
+    /// Structs of OID and name, for clients.
+    Both,
+}
+
+/// The fields of [`Shown::Both`].
+const OID: &str = "oid";
+const NAME: &str = "name";
+
+/// Puts look-ups in the place of casts, and names in the place of OIDs in what is shown.
+pub fn resolve(plan: LogicalPlan, functions: &SessionFunctions, shown: Shown) -> DfResult<LogicalPlan> {
     let plan = plan.transform_up_with_subqueries(|plan| {
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
@@ -39,7 +53,7 @@ pub fn resolve(plan: LogicalPlan, functions: &SessionFunctions) -> DfResult<Logi
             false => Ok(rewritten),
         }
     })?;
-    show(plan.data, functions)
+    show(plan.data, functions, shown)
 }
 
 fn rewrite(
@@ -66,7 +80,7 @@ fn rewrite(
 }
 
 /// The result's columns of such types, as names.
-fn show(plan: LogicalPlan, functions: &SessionFunctions) -> DfResult<LogicalPlan> {
+fn show(plan: LogicalPlan, functions: &SessionFunctions, shown: Shown) -> DfResult<LogicalPlan> {
     let schema = plan.schema().clone();
     let shown_by = |index: usize| {
         let field = schema.field(index);
@@ -85,7 +99,12 @@ fn show(plan: LogicalPlan, functions: &SessionFunctions) -> DfResult<LogicalPlan
             Some((_, output)) => {
                 let metadata = pg_type::type_metadata(pg_type::field_oid(field));
                 let metadata = datafusion::common::metadata::FieldMetadata::from(metadata);
-                call(functions, output, column)?.alias_with_metadata(field.name(), Some(metadata))
+                let name = call(functions, output, column.clone())?;
+                let value = match shown {
+                    Shown::Names => name,
+                    Shown::Both => named_struct().call(vec![lit(OID), column, lit(NAME), name]),
+                };
+                value.alias_with_metadata(field.name(), Some(metadata))
             }
         });
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, ParamValues};
 use datafusion::datasource::source_as_provider;
@@ -19,6 +19,7 @@ use taospg_catalog::{Database, Privileges, View};
 
 use super::context::QueryContext;
 use super::names::shown;
+use super::object_names::Shown;
 use super::planner::Zone;
 use super::resolve::{Names, Relations};
 use super::table::{SeriesTable, Source};
@@ -27,7 +28,7 @@ use super::temporary::TemporaryScan;
 use super::{PreparedQuery, errors, explain, lateral, object_names, parameters, resolve, rewrite, views};
 use crate::access::Thing;
 use crate::access::columns::{self, Columns};
-use crate::pg_type;
+use crate::pg_type::{self, is_object_name};
 use crate::{ErrorKind, Parameter, QueryError, ResultField, RowSet, Session};
 
 /// What a prepared query keeps.
@@ -63,13 +64,32 @@ impl Kept {
     }
 }
 
+/// A query whose rows are read inside.
 pub async fn prepare(
     session: &Session,
     statement: &ast::Statement,
     client_types: &[u32],
 ) -> Result<PreparedQuery, QueryError> {
+    prepare_shown(session, statement, client_types, Shown::Names).await
+}
+
+/// A query whose rows go to a client.
+pub async fn prepare_for_client(
+    session: &Session,
+    statement: &ast::Statement,
+    client_types: &[u32],
+) -> Result<PreparedQuery, QueryError> {
+    prepare_shown(session, statement, client_types, Shown::Both).await
+}
+
+async fn prepare_shown(
+    session: &Session,
+    statement: &ast::Statement,
+    client_types: &[u32],
+    shown: Shown,
+) -> Result<PreparedQuery, QueryError> {
     let (query, explain) = explain::unwrap(statement)?;
-    let planned = match plan(session, query.clone(), client_types).await {
+    let planned = match plan(session, query.clone(), client_types, shown).await {
         Ok(planned) => planned,
         Err(error) => return Err(located(error, statement)),
     };
@@ -199,11 +219,16 @@ pub struct Planned {
     pub views: Vec<TableRead>,
 }
 
-async fn plan(session: &Session, mut statement: ast::Statement, client_types: &[u32]) -> Result<Planned, QueryError> {
+async fn plan(
+    session: &Session,
+    mut statement: ast::Statement,
+    client_types: &[u32],
+    shown: Shown,
+) -> Result<Planned, QueryError> {
     let views = views::expand(session, &mut statement)?.reads;
     crate::system::rewrite(&mut statement)?;
     let relations = resolve::relations(session, &statement).await?;
-    let planned = plan_with(session, statement, client_types, &relations)?;
+    let planned = plan_with(session, statement, client_types, &relations, shown)?;
     Ok(Planned { views, ..planned })
 }
 
@@ -213,6 +238,7 @@ pub fn plan_with(
     mut statement: ast::Statement,
     client_types: &[u32],
     relations: &Relations,
+    shown: Shown,
 ) -> Result<Planned, QueryError> {
     lateral::rewrite(&mut statement);
     let mentioned = rewrite::mentioned(&statement);
@@ -228,7 +254,7 @@ pub fn plan_with(
         plan = logical(&names, statement, &oids)?;
     }
     check(&plan)?;
-    let plan = object_names::resolve(plan, names.session_functions()).map_err(errors::translate)?;
+    let plan = object_names::resolve(plan, names.session_functions(), shown).map_err(errors::translate)?;
     Ok(Planned {
         plan: analyze(&state, plan)?,
         parameter_types: oids,
@@ -351,7 +377,9 @@ fn refuse_records(plan: &LogicalPlan) -> Result<(), QueryError> {
         DataType::List(item) => matches!(item.data_type(), DataType::Struct(_)),
         _ => false,
     };
-    if !plan.schema().fields().iter().any(|field| is_record(field.data_type())) {
+    let is_object = |field: &Field| is_object_name(pg_type::field_oid(field));
+    let mut fields = plan.schema().fields().iter();
+    if !fields.any(|field| is_record(field.data_type()) && !is_object(field)) {
         return Ok(());
     }
     let error = QueryError::new(

@@ -47,8 +47,14 @@ impl Session {
                 self.limit_accumulated()?;
                 return Ok(outcome);
             }
-            (_, PlanBody::Query(query)) => {
+            (command, PlanBody::Query(query)) => {
                 self.hold_accumulated()?;
+                if query.takes_arrays()
+                    && let Command::Query(written) = command
+                    && let Some((query, left)) = Box::pin(query.with_dimensions(self, written, parameters)).await?
+                {
+                    return Ok(Outcome::Rows(Box::pin(query.execute(self, &left)).await?));
+                }
                 return Ok(Outcome::Rows(Box::pin(query.execute(self, parameters)).await?));
             }
             (_, PlanBody::Modification(modification)) => {

@@ -560,7 +560,9 @@ impl Session {
         let made_for = self.plan_key();
         let body = match &*statement.command {
             Command::Insert(insert) => PlanBody::Insert(insert.prepare(self, parameter_types).await?),
-            Command::Query(query) => PlanBody::Query(crate::plan::prepare(self, query, parameter_types).await?),
+            Command::Query(query) => {
+                PlanBody::Query(crate::plan::prepare_for_client(self, query, parameter_types).await?)
+            }
             Command::Delete(delete) => match PreparedChange::delete(self, delete, parameter_types).await? {
                 Some(prepared) => PlanBody::TemporaryChange(Arc::new(prepared)),
                 None => {
@@ -576,7 +578,7 @@ impl Session {
                 }
             },
             Command::Declare(declare) => {
-                PlanBody::Cursor(crate::plan::prepare(self, &declare.query, parameter_types).await?)
+                PlanBody::Cursor(crate::plan::prepare_for_client(self, &declare.query, parameter_types).await?)
             }
             Command::Fetch { name, moves: false, .. } => PlanBody::Direct(Some(self.cursor_fields(name)?)),
             Command::Hypertable(call) => PlanBody::Direct(Some(crate::hypertable::fields(call))),

@@ -2,7 +2,7 @@
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray,
-    LargeStringArray, ListArray, StringArray, StringViewArray,
+    LargeStringArray, ListArray, StringArray, StringViewArray, UInt32Array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, cast_with_options};
@@ -113,6 +113,11 @@ enum Values<'a> {
     NumericUInt64(&'a [u64]),
     NumericFloat8(&'a [f64]),
     Text(Strings<'a>),
+    /// Objects by their OIDs, with their names.
+    Objects {
+        oids: &'a UInt32Array,
+        names: Strings<'a>,
+    },
     Jsonb(Strings<'a>),
     /// A uuid given as text.
     UuidText(Strings<'a>),
@@ -179,7 +184,7 @@ pub fn arrange(array: &ArrayRef, wire: &WireType, format: Format) -> Result<Arra
             }
             _ => DataType::Int64,
         },
-        WireType::Text | WireType::Json | WireType::Jsonb | WireType::Uuid => DataType::Utf8,
+        WireType::Text | WireType::Object | WireType::Json | WireType::Jsonb | WireType::Uuid => DataType::Utf8,
         WireType::Bytea => DataType::Binary,
         WireType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
         WireType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -234,6 +239,15 @@ fn unexpected(data_type: &DataType, wire: &WireType) -> QueryError {
     )
 }
 
+/// A struct of an object's OID and its name.
+fn is_object(data_type: &DataType) -> bool {
+    let DataType::Struct(fields) = data_type else {
+        return false;
+    };
+    matches!(fields.as_ref(), [oid, name] if *oid.data_type() == DataType::UInt32
+        && matches!(name.data_type(), DataType::Utf8 | DataType::Utf8View))
+}
+
 /// Whether [`Column::new`] takes this Arrow type for that type of the wire.
 fn reads(wire: &WireType, data_type: &DataType) -> bool {
     use DataType as A;
@@ -248,6 +262,7 @@ fn reads(wire: &WireType, data_type: &DataType) -> bool {
         WireType::Int4 => matches!(data_type, A::Int32),
         WireType::Int8 => matches!(data_type, A::Int64),
         WireType::Oid => matches!(data_type, A::UInt32),
+        WireType::Object => text || matches!(data_type, A::UInt32) || is_object(data_type),
         WireType::Float4 => matches!(data_type, A::Float32),
         WireType::Float8 => matches!(data_type, A::Float64),
         WireType::Numeric => matches!(
@@ -303,6 +318,17 @@ impl<'a> Column<'a> {
                     WireType::Jsonb => Values::Jsonb(strings),
                     WireType::Uuid => Values::UuidText(strings),
                     _ => Values::Text(strings),
+                }
+            }
+            (A::Struct(_), WireType::Object) => {
+                let object = array.as_struct();
+                let names = object.column(1);
+                Values::Objects {
+                    oids: object.column(0).as_primitive(),
+                    names: match names.data_type() {
+                        A::Utf8 => Strings::Utf8(names.as_string()),
+                        _ => Strings::View(names.as_string_view()),
+                    },
                 }
             }
             (A::Binary, _) => Values::Bytea(Bytes::Binary(array.as_binary())),
@@ -365,6 +391,7 @@ impl<'a> Column<'a> {
         match &self.values {
             Values::Null => true,
             Values::Dictionary { keys, values } => values.is_null(keys.get(row)),
+            Values::Objects { oids, .. } => oids.is_null(row),
             _ => false,
         }
     }
@@ -386,7 +413,10 @@ impl<'a> Column<'a> {
             Values::Decimal128 { values, scale } => numeric::write_decimal128(values[row], *scale, out),
             Values::Decimal256 { values, scale } => numeric::write_decimal256(values[row], *scale, out),
             Values::Numeric(keys) => write_key(keys.value(row), out),
-            Values::Text(strings) | Values::Jsonb(strings) | Values::UuidText(strings) => {
+            Values::Text(strings)
+            | Values::Objects { names: strings, .. }
+            | Values::Jsonb(strings)
+            | Values::UuidText(strings) => {
                 out.extend_from_slice(strings.get(row).as_bytes());
             }
             Values::Uuid(array) => bytes::write_uuid(array.value(row), out),
@@ -450,6 +480,7 @@ impl<'a> Column<'a> {
                 written?;
             }
             Values::Text(strings) => out.extend_from_slice(strings.get(row).as_bytes()),
+            Values::Objects { oids, .. } => out.extend_from_slice(&oids.value(row).to_be_bytes()),
             Values::Jsonb(strings) => {
                 out.push(bytes::JSONB_VERSION);
                 out.extend_from_slice(strings.get(row).as_bytes());

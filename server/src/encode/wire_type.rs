@@ -9,6 +9,8 @@ pub enum WireType {
     Int8,
     /// oid and the types that are one underneath.
     Oid,
+    /// regclass, regtype …: as text a name, an oid in binary.
+    Object,
     Float4,
     Float8,
     Numeric,
@@ -59,6 +61,8 @@ const ARRAYS: &[(u32, u32)] = &[
     (2951, 2950), // uuid[]
     (2210, 2205), // regclass[]
     (2211, 2206), // regtype[]
+    (4090, 4089), // regnamespace[]
+    (4097, 4096), // regrole[]
     (3807, 3802), // jsonb[]
 ];
 
@@ -75,6 +79,8 @@ impl WireType {
             23 => WireType::Int4,
             // oid, xid, cid
             26 | 28 | 29 => WireType::Oid,
+            // regproc, regclass, regtype, regnamespace, regrole
+            24 | 2205 | 2206 | 4089 | 4096 => WireType::Object,
             114 => WireType::Json,
             700 => WireType::Float4,
             701 => WireType::Float8,
