@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringViewArray, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Int64Type, UInt32Type};
 use arrow::record_batch::RecordBatch;
@@ -353,9 +353,9 @@ impl PreparedModification {
             let mut arrays = Vec::with_capacity(columns.len());
             for (index, column) in columns.iter().enumerate() {
                 let array = batch.column(VALUES + index);
-                let array = as_stored(array, &column.sql_type.arrow_type(precision))?;
+                let mut array = as_stored(array, &column.sql_type.arrow_type(precision))?;
                 if assignments.iter().any(|(name, _)| *name == column.name) {
-                    check_values(&array, column, &self.name.name)?;
+                    array = fitted(array, column, &self.name.name)?;
                 }
                 arrays.push((ColumnId(column.id), array));
             }
@@ -466,8 +466,7 @@ impl PreparedModification {
                 .ok_or_else(|| QueryError::new(ErrorKind::UndefinedColumn, format!("tag \"{name}\" does not exist")))?;
             let tag = &table.tags[place];
             let array = as_stored(array, &tag.sql_type.arrow_type(precision))?;
-            check_values(&array, tag, &self.name.name)?;
-            tags.push((place, array));
+            tags.push((place, fitted(array, tag, &self.name.name)?));
         }
         session.engine().catalog().set_tags(table.oid, &slots, &tags)?;
         Ok(slots)
@@ -847,8 +846,8 @@ pub(crate) fn as_stored(array: &ArrayRef, data_type: &arrow::datatypes::DataType
     arrow::compute::cast_with_options(array, data_type, &strict).map_err(|error| plan::errors::translate(error.into()))
 }
 
-/// What a column's definition asks of values.
-pub(crate) fn check_values(array: &ArrayRef, column: &Column, relation: &str) -> Result<(), QueryError> {
+/// The values as a column keeps them: of the length that its type allows, without the blanks that PostgreSQL drops.
+pub(crate) fn fitted(array: ArrayRef, column: &Column, relation: &str) -> Result<ArrayRef, QueryError> {
     if column.not_null && array.null_count() > 0 {
         let message = format!(
             "null value in column \"{}\" of relation \"{relation}\" violates not-null constraint",
@@ -857,17 +856,30 @@ pub(crate) fn check_values(array: &ArrayRef, column: &Column, relation: &str) ->
         return Err(QueryError::new(ErrorKind::NotNullViolation, message));
     }
     let (SqlType::Varchar(length) | SqlType::Char(length)) = column.sql_type else {
-        return Ok(());
+        return Ok(array);
     };
-    let too_long = |text: &str| text.trim_end_matches(' ').chars().count() > length as usize;
-    if array
-        .as_string_view_opt()
-        .is_some_and(|texts| texts.iter().flatten().any(too_long))
-    {
-        let message = format!("value too long for type {}", column.sql_type.display_name());
-        return Err(QueryError::new(ErrorKind::StringDataRightTruncation, message));
+    let Some(texts) = array.as_string_view_opt() else {
+        return Ok(array);
+    };
+    let length = length as usize;
+    let is_long = |text: &str| text.len() > length && text.chars().count() > length;
+    let is_blank = |text: &str| matches!(column.sql_type, SqlType::Char(_)) && text.ends_with(' ');
+    if !texts.iter().flatten().any(|text| is_long(text) || is_blank(text)) {
+        return Ok(array);
     }
-    Ok(())
+    let kept = |text: &str| -> Result<String, QueryError> {
+        let bare = text.trim_end_matches(' ');
+        if is_long(bare) {
+            let message = format!("value too long for type {}", column.sql_type.display_name());
+            return Err(QueryError::new(ErrorKind::StringDataRightTruncation, message));
+        }
+        Ok(match column.sql_type {
+            SqlType::Char(_) => bare.to_owned(),
+            _ => text.chars().take(length).collect(),
+        })
+    };
+    let texts = texts.iter().map(|text| text.map(kept).transpose());
+    Ok(Arc::new(texts.collect::<Result<StringViewArray, _>>()?))
 }
 
 fn refuse_too_many(bytes: usize) -> Result<(), QueryError> {

@@ -278,7 +278,7 @@ async fn push_tag(
         let array = value
             .to_array()
             .map_err(|error| QueryError::new(ErrorKind::InternalError, error.to_string()))?;
-        crate::modify::check_values(&array, tag, &tag.name)?;
+        let array = crate::modify::fitted(array, tag, &tag.name)?;
         return column.append(&array).map_err(in_column);
     };
     let datum = match &literal {

@@ -196,6 +196,10 @@ fn column_type(field: &ResultField) -> String {
     match field.type_oid {
         oid::UNKNOWN | oid::NAME | oid::CHAR | oid::UUID | oid::JSON => "text".to_string(),
         oid::OID => "bigint".to_string(),
+        oid::BPCHAR => match field.type_modifier {
+            -1 => "text".to_string(),
+            modifier => format!("character({})", modifier - 4),
+        },
         // Digits that no column has are those of numeric without any.
         oid::NUMERIC => match field.type_modifier {
             -1 => "numeric(38, 10)".to_string(),

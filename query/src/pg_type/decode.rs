@@ -153,6 +153,7 @@ pub fn parse_literal(oid: u32, text: &str, reading: impl Into<Reading>) -> Resul
             ScalarValue::Utf8View(Some(text.to_string()))
         }
         oid::JSONB => ScalarValue::Utf8View(Some(json::normalized(text)?)),
+        oid::BPCHAR => ScalarValue::Utf8View(Some(text.trim_end_matches(' ').to_string())),
         _ => ScalarValue::Utf8View(Some(text.to_string())),
     })
 }
@@ -363,7 +364,7 @@ pub(super) fn binary(oid: u32, bytes: &[u8]) -> Result<ScalarValue, QueryError> 
             Some((1, text)) => return parse_literal(oid, utf8(text)?, Tz::UTC),
             _ => None,
         },
-        oid::JSON => return parse_literal(oid, utf8(bytes)?, Tz::UTC),
+        oid::JSON | oid::BPCHAR => return parse_literal(oid, utf8(bytes)?, Tz::UTC),
         _ => return Ok(ScalarValue::Utf8View(Some(utf8(bytes)?.to_string()))),
     };
     match value {

@@ -303,6 +303,27 @@ pub fn arrow_type(oid: u32) -> Option<DataType> {
     })
 }
 
+/// Key of a field's metadata: the characters of a `character(n)`. Its values are held without trailing blanks, so that they compare and are
+/// measured as PostgreSQL does it; what is sent has them.
+const LENGTH_KEY: &str = "pg_length";
+
+/// Metadata that marks a field as `character(n)`.
+pub fn padded_metadata(length: u32) -> std::collections::HashMap<String, String> {
+    let mut metadata = type_metadata(oid::BPCHAR);
+    metadata.insert(LENGTH_KEY.to_string(), length.to_string());
+    metadata
+}
+
+/// A result column's type modifier, as far as its field tells; -1 is none.
+pub fn field_modifier(field: &Field) -> i32 {
+    let length = field
+        .metadata()
+        .get(LENGTH_KEY)
+        .and_then(|length| length.parse::<i32>().ok());
+    let length = length.filter(|_| field_oid(field) == oid::BPCHAR);
+    length.and_then(|length| length.checked_add(4)).unwrap_or(-1)
+}
+
 /// Metadata that marks a field as being of this type.
 pub fn type_metadata(oid: u32) -> std::collections::HashMap<String, String> {
     [(PG_TYPE_KEY.to_string(), oid.to_string())].into()

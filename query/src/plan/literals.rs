@@ -13,7 +13,7 @@ use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, Cast, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::{errors, intervals, numbers, numeric};
@@ -240,6 +240,9 @@ impl Literals {
             return Ok(None);
         };
         let target = pg_type::field_oid(&field);
+        if target == oid::BPCHAR {
+            return Ok(Some(lit(literal.trim_end_matches(' '))));
+        }
         if !reads(target) || is_text(field.data_type()) {
             return Ok(None);
         }

@@ -404,7 +404,9 @@ pub fn result_fields(plan: &LogicalPlan) -> Vec<ResultField> {
                 type_oid,
                 type_modifier: origin
                     .as_ref()
-                    .map_or(-1, |(column, _, _)| column.sql_type.type_modifier()),
+                    .map_or(pg_type::field_modifier(field), |(column, _, _)| {
+                        column.sql_type.type_modifier()
+                    }),
                 table_oid: origin.as_ref().map_or(0, |(_, table, _)| *table),
                 attnum: origin.map_or(0, |(_, _, attnum)| attnum),
             }

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::names::{folded, name_items};
 use super::resolve::{Named, Relations};
 use super::table::{self, TBNAME};
+use super::types::character_length;
 use super::{collected, comparisons, lateral, numbers, rows, sets, temporary};
 use crate::functions::numeric::{DISTINCT, NEGATIVE, NOT_DISTINCT};
 use crate::system::{self, TABLE_OID};
@@ -252,6 +253,10 @@ impl VisitorMut for Rewriter<'_> {
                         format: None,
                     };
                     **inner = call("left", [text, number(&length.to_string())]);
+                    if matches!(data_type, DataType::Char(_) | DataType::Character(_)) {
+                        let blank = Expr::Value(Value::SingleQuotedString(" ".into()).into());
+                        **inner = call("rtrim", [(**inner).clone(), blank]);
+                    }
                 }
             }
             Expr::Function(function) => match self.function(function) {
@@ -750,9 +755,8 @@ fn text_length(data_type: &DataType) -> Option<u64> {
         DataType::Varchar(Some(IntegerLength { length, .. }))
         | DataType::CharacterVarying(Some(IntegerLength { length, .. }))
         | DataType::CharVarying(Some(IntegerLength { length, .. }))
-        | DataType::Nvarchar(Some(IntegerLength { length, .. }))
-        | DataType::Char(Some(IntegerLength { length, .. }))
-        | DataType::Character(Some(IntegerLength { length, .. })) => Some(*length),
+        | DataType::Nvarchar(Some(IntegerLength { length, .. })) => Some(*length),
+        DataType::Char(length) | DataType::Character(length) => Some(character_length(length).into()),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result as DfResult, exec_err};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use taospg_catalog::{ChildRef, Column, Database, Table};
+use taospg_catalog::{ChildRef, Column, Database, SqlType, Table};
 
 use super::context::QueryContext;
 use super::filter::{self, Meaning};
@@ -211,6 +211,9 @@ pub(super) fn described(database: &Database, table: &Table, column: &Column) -> 
     let data_type = column.sql_type.arrow_type(database.options.precision);
     let type_oid = column.sql_type.oid();
     let field = Field::new(&column.name, data_type, source != Source::Time);
+    if let SqlType::Char(length) = column.sql_type {
+        return (source, field.with_metadata(pg_type::padded_metadata(length)));
+    }
     let ambiguous = pg_type::data_type_oid(field.data_type()) != type_oid || type_oid == oid::TEXT;
     match ambiguous {
         true => (source, field.with_metadata(pg_type::type_metadata(type_oid))),

@@ -6,13 +6,16 @@ use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit};
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, DataType as SqlType, ExactNumberInfo, Ident, ObjectName, TimezoneInfo,
+    ArrayElemTypeDef, CharacterLength, DataType as SqlType, ExactNumberInfo, Ident, ObjectName, TimezoneInfo,
 };
 
 use super::errors;
 use crate::functions::numeric::NUMERIC;
 use crate::pg_type::{self, oid};
 use crate::{ErrorKind, QueryError};
+
+/// PostgreSQL's own limit of `character(n)`: all of them are sent.
+const CHARACTERS_MAX: u32 = 10_485_760;
 
 /// DataFusion's hook for type names.
 #[derive(Debug)]
@@ -44,6 +47,21 @@ pub fn field(sql_type: &SqlType) -> Result<FieldRef, QueryError> {
             _ => DataType::Float64,
         },
         SqlType::Interval { .. } => DataType::Interval(IntervalUnit::MonthDayNano),
+        SqlType::Char(length) | SqlType::Character(length) => {
+            let length = character_length(length);
+            let refused = match length {
+                0 => Some("length for type char must be at least 1"),
+                1..=CHARACTERS_MAX => None,
+                _ => Some("length for type char cannot exceed 10485760"),
+            };
+            if let Some(message) = refused {
+                return Err(QueryError::new(ErrorKind::InvalidParameterValue, message));
+            }
+            let metadata = pg_type::padded_metadata(length);
+            return Ok(Arc::new(
+                Field::new("", DataType::Utf8View, true).with_metadata(metadata),
+            ));
+        }
         _ => {
             let oid = type_oid(sql_type).ok_or_else(|| undefined(sql_type))?;
             let data_type = pg_type::arrow_type(oid).ok_or_else(|| undefined(sql_type))?;
@@ -57,6 +75,14 @@ pub fn field(sql_type: &SqlType) -> Result<FieldRef, QueryError> {
         }
     };
     Ok(Arc::new(Field::new("", data_type, true)))
+}
+
+/// The n of `character(n)`; without it, 1.
+pub fn character_length(length: &Option<CharacterLength>) -> u32 {
+    match length {
+        Some(CharacterLength::IntegerLength { length, .. }) => u32::try_from(*length).unwrap_or(u32::MAX),
+        _ => 1,
+    }
 }
 
 fn undefined(sql_type: &SqlType) -> QueryError {

@@ -13,9 +13,7 @@ use futures::TryStreamExt;
 use super::TemporaryTable;
 use super::table::failed;
 use crate::copy_out::{select_in, template};
-use crate::modify::{
-    as_stored, assigned, check_values, default_of, folded, is_default, refuse_clauses, table_of, typed,
-};
+use crate::modify::{as_stored, assigned, default_of, fitted, folded, is_default, refuse_clauses, table_of, typed};
 use crate::plan::{self, PreparedQuery, Returning};
 use crate::session::HELD_BYTES_MAX;
 use crate::statement::TableName;
@@ -166,8 +164,7 @@ impl PreparedChange {
                 for ((number, array), data_type) in assigned.iter().zip(values).zip(&types) {
                     let array = arrow::compute::take(array, &firsts, None).map_err(failed)?;
                     let array = as_stored(&array, data_type)?;
-                    check_values(&array, &columns[*number], table.name())?;
-                    arrays[*number] = array;
+                    arrays[*number] = fitted(array, &columns[*number], table.name())?;
                 }
                 let new = RecordBatch::try_new(old.schema(), arrays).map_err(failed)?;
                 (table.held.replaced(&places, &new).map_err(failed)?, new, "UPDATE")

@@ -113,6 +113,10 @@ enum Values<'a> {
     NumericUInt64(&'a [u64]),
     NumericFloat8(&'a [f64]),
     Text(Strings<'a>),
+    Padded {
+        strings: Strings<'a>,
+        length: usize,
+    },
     /// Objects by their OIDs, with their names.
     Objects {
         oids: &'a UInt32Array,
@@ -184,7 +188,9 @@ pub fn arrange(array: &ArrayRef, wire: &WireType, format: Format) -> Result<Arra
             }
             _ => DataType::Int64,
         },
-        WireType::Text | WireType::Object | WireType::Json | WireType::Jsonb | WireType::Uuid => DataType::Utf8,
+        WireType::Text | WireType::Padded(_) | WireType::Object | WireType::Json | WireType::Jsonb | WireType::Uuid => {
+            DataType::Utf8
+        }
         WireType::Bytea => DataType::Binary,
         WireType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
         WireType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -269,7 +275,7 @@ fn reads(wire: &WireType, data_type: &DataType) -> bool {
             data_type,
             A::Decimal128(..) | A::Decimal256(..) | A::LargeBinary | A::Int64 | A::UInt64 | A::Float64
         ),
-        WireType::Text | WireType::Json | WireType::Jsonb => text,
+        WireType::Text | WireType::Padded(_) | WireType::Json | WireType::Jsonb => text,
         WireType::Uuid => text || matches!(data_type, A::FixedSizeBinary(16)),
         WireType::Bytea => matches!(data_type, A::Binary | A::BinaryView),
         WireType::Timestamp | WireType::Timestamptz => matches!(data_type, A::Timestamp(..)),
@@ -317,6 +323,10 @@ impl<'a> Column<'a> {
                 match wire {
                     WireType::Jsonb => Values::Jsonb(strings),
                     WireType::Uuid => Values::UuidText(strings),
+                    WireType::Padded(length) => Values::Padded {
+                        strings,
+                        length: *length,
+                    },
                     _ => Values::Text(strings),
                 }
             }
@@ -419,6 +429,7 @@ impl<'a> Column<'a> {
             | Values::UuidText(strings) => {
                 out.extend_from_slice(strings.get(row).as_bytes());
             }
+            Values::Padded { strings, length } => write_padded(strings.get(row), *length, out),
             Values::Uuid(array) => bytes::write_uuid(array.value(row), out),
             Values::Bytea(values) => bytes::write_bytea(values.get(row), context.style.bytea_escape, out),
             Values::Timestamp { values, unit, zoned } => {
@@ -480,6 +491,7 @@ impl<'a> Column<'a> {
                 written?;
             }
             Values::Text(strings) => out.extend_from_slice(strings.get(row).as_bytes()),
+            Values::Padded { strings, length } => write_padded(strings.get(row), *length, out),
             Values::Objects { oids, .. } => out.extend_from_slice(&oids.value(row).to_be_bytes()),
             Values::Jsonb(strings) => {
                 out.push(bytes::JSONB_VERSION);
@@ -543,6 +555,12 @@ impl<'a> Column<'a> {
             _ => None,
         }
     }
+}
+
+fn write_padded(text: &str, length: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(text.as_bytes());
+    let blanks = length.saturating_sub(text.chars().count());
+    out.resize(out.len() + blanks, b' ');
 }
 
 fn element_range(array: &ListArray, row: usize) -> std::ops::Range<usize> {

@@ -75,7 +75,7 @@ impl RowEncoder {
             .iter()
             .enumerate()
             .map(|(index, field)| Plan {
-                wire: WireType::of(field.type_oid),
+                wire: WireType::of_field(field),
                 format: format_of(formats, index),
             })
             .collect();
@@ -96,7 +96,7 @@ impl RowEncoder {
         let columns = fields
             .iter()
             .map(|field| Plan {
-                wire: WireType::of(field.type_oid),
+                wire: WireType::of_field(field),
                 format: value_format,
             })
             .collect();

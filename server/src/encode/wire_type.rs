@@ -1,5 +1,7 @@
 //! What a type OID asks of the encoder.
 
+use taospg_query::ResultField;
+
 /// The ways in which values are written. Types that are written alike share one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WireType {
@@ -16,6 +18,8 @@ pub enum WireType {
     Numeric,
     /// text, varchar, char, name and whatever has no form of its own.
     Text,
+    /// character(n): text with blanks up to n characters.
+    Padded(usize),
     Bytea,
     Timestamp,
     Timestamptz,
@@ -70,6 +74,15 @@ const ARRAYS: &[(u32, u32)] = &[
 const VECTORS: &[(u32, u32)] = &[(22, 21), (30, 26)];
 
 impl WireType {
+    /// Of a result's column.
+    pub fn of_field(field: &ResultField) -> WireType {
+        match (field.type_oid, usize::try_from(field.type_modifier)) {
+            // The modifier counts the four bytes of a length that stands before the value in PostgreSQL.
+            (1042, Ok(modifier @ 5..)) => WireType::Padded(modifier - 4),
+            (type_oid, _) => WireType::of(type_oid),
+        }
+    }
+
     pub fn of(oid: u32) -> WireType {
         match oid {
             16 => WireType::Bool,
