@@ -313,3 +313,14 @@ async fn parameters_may_be_arrays_of_arrays() {
     assert_eq!(dimensions(&vec![5, 6, 7]).await, "[1:3]");
     assert_eq!(dimensions(&integers).await, "[1:2][1:2]");
 }
+
+#[tokio::test]
+async fn records_in_binary_tell_the_types_of_their_values() {
+    let server = Server::start();
+    let client = server.connect("postgres").await;
+    let row = client.query_one("SELECT ROW(1::int, 'a', NULL::bigint)", &[]).await;
+    let mut expected = words(&[3, 23, 4, 1, 25, 1]);
+    expected.push(b'a');
+    expected.extend(words(&[20, u32::MAX]));
+    assert_eq!(row.expect("the record is read").get::<_, Raw>(0), Raw(expected));
+}

@@ -105,7 +105,13 @@ async fn fields(session: &mut Session, query: &str) -> Result<Arc<[ResultField]>
     };
     let prepared = Box::pin(session.prepare(statement, &[])).await?;
     let fields = prepared.fields.clone().filter(|_| prepared.parameter_types.is_empty());
-    fields.ok_or_else(|| QueryError::new(ErrorKind::SyntaxError, "a table is made of a query without parameters"))
+    let fields = fields
+        .ok_or_else(|| QueryError::new(ErrorKind::SyntaxError, "a table is made of a query without parameters"))?;
+    if let Some(record) = fields.iter().find(|field| field.type_oid == oid::RECORD) {
+        let message = format!("column \"{}\" has pseudo-type record", record.name);
+        return Err(QueryError::new(ErrorKind::InvalidTableDefinition, message));
+    }
+    Ok(fields)
 }
 
 /// Runs a statement of ours; answers with the number in its tag.

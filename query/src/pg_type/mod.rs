@@ -19,6 +19,7 @@
 //! | Timestamp without zone, any unit | 1114 | timestamp |
 //! | Timestamp with zone, any unit (the zone is only a mark: values count from 1970 UTC) | 1184 | timestamptz |
 //! | Interval of any unit, Duration of any unit | 1186 | interval |
+//! | Struct | 2249 | record |
 //! | List, LargeList, FixedSizeList, ListView of one of these | its array type | |
 //! | Dictionary | as its values | |
 //! | Null | 25 | text |
@@ -41,8 +42,8 @@ pub mod write;
 
 pub use decode::{decode_parameter, parse_literal};
 pub use interval::of_duration;
-
 pub(crate) use interval::parse_interval;
+
 /// How a value travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -88,6 +89,7 @@ pub mod oid {
     pub const NUMERIC: u32 = 1700;
     pub const REGCLASS: u32 = 2205;
     pub const REGTYPE: u32 = 2206;
+    pub const RECORD: u32 = 2249;
     pub const VOID: u32 = 2278;
     pub const UUID: u32 = 2950;
     pub const JSONB: u32 = 3802;
@@ -243,6 +245,7 @@ pub fn data_type_oid(data_type: &DataType) -> u32 {
         DataType::Timestamp(_, Some(_)) => oid::TIMESTAMPTZ,
         DataType::Interval(_) | DataType::Duration(_) => oid::INTERVAL,
         DataType::Dictionary(_, values) => data_type_oid(values),
+        DataType::Struct(_) => oid::RECORD,
         // An array of arrays is one of several dimensions.
         DataType::List(element) if matches!(element.data_type(), DataType::List(_)) => field_oid(element),
         DataType::List(element)

@@ -28,7 +28,7 @@ use super::temporary::TemporaryScan;
 use super::{PreparedQuery, errors, explain, lateral, object_names, parameters, resolve, rewrite, views};
 use crate::access::Thing;
 use crate::access::columns::{self, Columns};
-use crate::pg_type::{self, is_object_name};
+use crate::pg_type;
 use crate::{ErrorKind, Parameter, QueryError, ResultField, RowSet, Session};
 
 /// What a prepared query keeps.
@@ -96,7 +96,7 @@ async fn prepare_shown(
     let fields = match explain {
         Some(kind) => explain::fields(kind),
         None => {
-            refuse_records(&planned.plan)?;
+            refuse_records(&planned.plan, shown)?;
             result_fields(&planned.plan)
         }
     };
@@ -370,16 +370,16 @@ fn quoted(message: &str) -> Option<String> {
     word.rsplit('.').next().map(str::to_string)
 }
 
-/// There is no way to write a row as a value.
-fn refuse_records(plan: &LogicalPlan) -> Result<(), QueryError> {
-    let is_record = |data_type: &DataType| match data_type {
-        DataType::Struct(_) => true,
-        DataType::List(item) => matches!(item.data_type(), DataType::Struct(_)),
+/// Refuses records where nobody can read them, and arrays of records.
+fn refuse_records(plan: &LogicalPlan, shown: Shown) -> Result<(), QueryError> {
+    let is_struct = |data_type: &DataType| matches!(data_type, DataType::Struct(_));
+    let is_refused = |field: &Field| match field.data_type() {
+        // Only clients are shown what has several values; of an object's name there are two.
+        DataType::Struct(_) => shown == Shown::Names,
+        DataType::List(item) => is_struct(item.data_type()),
         _ => false,
     };
-    let is_object = |field: &Field| is_object_name(pg_type::field_oid(field));
-    let mut fields = plan.schema().fields().iter();
-    if !fields.any(|field| is_record(field.data_type()) && !is_object(field)) {
+    if !plan.schema().fields().iter().any(|field| is_refused(field)) {
         return Ok(());
     }
     let error = QueryError::new(

@@ -404,12 +404,16 @@ impl Rewriter<'_> {
         self.whole_rows(select);
     }
 
-    /// `row_to_json(t)` and its like, of a table or a subquery in FROM whose columns are known.
+    /// `t`, `row_to_json(t)` and its like, of a table or a subquery in FROM whose columns are known.
     fn whole_rows(&self, select: &mut Select) {
         let factors = select
             .from
             .iter()
             .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
+        // A function's alias is its column.
+        let tables = factors.clone().filter(|factor| self.named(factor).is_some());
+        let tables: HashSet<String> = tables.filter_map(alias_of).collect();
+        let all = factors.clone().count();
         let rows: Vec<(String, Vec<String>)> = factors
             .filter_map(|factor| {
                 let columns = match self.named(factor) {
@@ -428,6 +432,10 @@ impl Rewriter<'_> {
             return;
         }
         for item in &mut select.projection {
+            // What is not known could have a column of the name.
+            if rows.len() == all {
+                rows::as_record(item, &rows, &tables);
+            }
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
                 rows::as_json(expr, &rows);
             }

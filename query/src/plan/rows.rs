@@ -1,5 +1,6 @@
 //! Rows as values: `(a, b) < (c, d)`, `ROW(a, b) IS NULL`, OVERLAPS. They become comparisons of their fields, which conditions on columns see.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -197,11 +198,41 @@ pub fn columns(factor: &TableFactor) -> Option<Vec<String>> {
         .collect()
 }
 
+/// A table in FROM, by its alias, and its columns.
+type Columns = (String, Vec<String>);
+
+/// The table that a name alone means: no column has it.
+fn table_named<'a>(expr: &Expr, tables: &'a [Columns]) -> Option<&'a Columns> {
+    let Expr::Identifier(row) = expr else { return None };
+    let is_it = |(table, _): &&Columns| *table == folded(row);
+    let is_column = tables.iter().any(|(_, columns)| columns.contains(&folded(row)));
+    tables.iter().find(is_it).filter(|_| !is_column)
+}
+
+/// `SELECT t FROM t`: the record of the table's columns.
+pub fn as_record(item: &mut SelectItem, known: &[Columns], tables: &HashSet<String>) {
+    let (expr, alias) = match &*item {
+        SelectItem::UnnamedExpr(expr) => (expr, None),
+        SelectItem::ExprWithAlias { expr, alias } => (expr, Some(alias.clone())),
+        _ => return,
+    };
+    let Some((table, columns)) = table_named(expr, known).filter(|(table, _)| tables.contains(table)) else {
+        return;
+    };
+    let quoted = |name: &str| Ident::with_quote('"', name);
+    let members = columns.iter();
+    let members = members.map(|column| Expr::CompoundIdentifier(vec![quoted(table), quoted(column)]));
+    *item = SelectItem::ExprWithAlias {
+        expr: call_all("row", members.collect()),
+        alias: alias.unwrap_or_else(|| quoted(table)),
+    };
+}
+
 /// Functions that take a row.
 const TAKE_ROWS: &[&str] = &["json_agg", "jsonb_agg", "row_to_json", "to_json", "to_jsonb"];
 
 /// Gives functions that take a row what it is made of, where they name one of these tables.
-pub fn as_json(expr: &mut Expr, tables: &[(String, Vec<String>)]) {
+pub fn as_json(expr: &mut Expr, tables: &[Columns]) {
     let _: ControlFlow<()> = visit_expressions_mut(expr, |expr| {
         if let Expr::Function(function) = expr
             && let Some(name) = function.name.0.last().and_then(|part| part.as_ident())

@@ -19,7 +19,7 @@ use taospg_query::pg_type::write::{bytes, datetime, float, numeric, write_interv
 use taospg_query::{ErrorKind, Format, QueryError};
 
 use super::wire_type::WireType;
-use super::{TextContext, array};
+use super::{TextContext, array, record};
 
 /// A column's values, borrowed from its Arrow array.
 pub struct Column<'a> {
@@ -138,6 +138,7 @@ enum Values<'a> {
         unit: TimeUnit,
     },
     Interval(&'a [IntervalMonthDayNano]),
+    Record(Vec<record::Member<'a>>),
     List {
         array: &'a ListArray,
         elements: Box<Column<'a>>,
@@ -154,6 +155,9 @@ pub fn arrange(array: &ArrayRef, wire: &WireType, format: Format) -> Result<Arra
     if *wire == WireType::Interval && matches!(array.data_type(), DataType::Duration(_)) {
         return of_duration(array)
             .map_err(|error| QueryError::new(ErrorKind::DatetimeFieldOverflow, error.to_string()));
+    }
+    if *wire == WireType::Record && matches!(array.data_type(), DataType::Struct(_)) {
+        return record::arrange_members(array, format);
     }
     if let WireType::Array { element, .. } = wire
         && let Some(list) = as_list(array)?
@@ -198,7 +202,7 @@ pub fn arrange(array: &ArrayRef, wire: &WireType, format: Format) -> Result<Arra
         WireType::Time => DataType::Time64(TimeUnit::Microsecond),
         WireType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
         // Not a list: its text, if text is wanted.
-        WireType::Array { .. } => match format {
+        WireType::Record | WireType::Array { .. } => match format {
             Format::Text => DataType::Utf8,
             Format::Binary => return Err(unexpected(array.data_type(), wire)),
         },
@@ -282,6 +286,8 @@ fn reads(wire: &WireType, data_type: &DataType) -> bool {
         WireType::Date => matches!(data_type, A::Date32),
         WireType::Time => matches!(data_type, A::Time64(_)),
         WireType::Interval => matches!(data_type, A::Interval(IntervalUnit::MonthDayNano)),
+        // Its members are arranged.
+        WireType::Record => text,
         WireType::Array { element, .. } => match data_type {
             A::List(field) => reads(below(wire, element, field.data_type()), field.data_type()),
             _ => text,
@@ -330,6 +336,7 @@ impl<'a> Column<'a> {
                     _ => Values::Text(strings),
                 }
             }
+            (A::Struct(_), WireType::Record) => Values::Record(record::members(array.as_struct())?),
             (A::Struct(_), WireType::Object) => {
                 let object = array.as_struct();
                 let names = object.column(1);
@@ -448,6 +455,7 @@ impl<'a> Column<'a> {
                     out,
                 );
             }
+            Values::Record(members) => record::write_text(members, row, context, out)?,
             Values::List {
                 array,
                 elements,
@@ -528,6 +536,7 @@ impl<'a> Column<'a> {
                 out.extend_from_slice(&value.days.to_be_bytes());
                 out.extend_from_slice(&value.months.to_be_bytes());
             }
+            Values::Record(members) => record::write_binary(members, row, context, out)?,
             Values::List {
                 array,
                 elements,

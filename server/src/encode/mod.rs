@@ -11,6 +11,7 @@
 mod array;
 mod column;
 mod copy;
+mod record;
 #[cfg(test)]
 mod tests;
 mod wire_type;
@@ -75,7 +76,7 @@ impl RowEncoder {
             .iter()
             .enumerate()
             .map(|(index, field)| Plan {
-                wire: WireType::of_field(field),
+                wire: WireType::of_modified(field.type_oid, field.type_modifier),
                 format: format_of(formats, index),
             })
             .collect();
@@ -96,7 +97,7 @@ impl RowEncoder {
         let columns = fields
             .iter()
             .map(|field| Plan {
-                wire: WireType::of_field(field),
+                wire: WireType::of_modified(field.type_oid, field.type_modifier),
                 format: value_format,
             })
             .collect();

@@ -1,7 +1,5 @@
 //! What a type OID asks of the encoder.
 
-use taospg_query::ResultField;
-
 /// The ways in which values are written. Types that are written alike share one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WireType {
@@ -29,6 +27,8 @@ pub enum WireType {
     Json,
     Jsonb,
     Uuid,
+    /// Values of several types between parentheses; the array tells which.
+    Record,
     Array {
         element_oid: u32,
         element: Box<WireType>,
@@ -74,12 +74,12 @@ const ARRAYS: &[(u32, u32)] = &[
 const VECTORS: &[(u32, u32)] = &[(22, 21), (30, 26)];
 
 impl WireType {
-    /// Of a result's column.
-    pub fn of_field(field: &ResultField) -> WireType {
-        match (field.type_oid, usize::try_from(field.type_modifier)) {
+    /// Of a type with its modifier, -1 where it has none.
+    pub fn of_modified(oid: u32, modifier: i32) -> WireType {
+        match (oid, usize::try_from(modifier)) {
             // The modifier counts the four bytes of a length that stands before the value in PostgreSQL.
             (1042, Ok(modifier @ 5..)) => WireType::Padded(modifier - 4),
-            (type_oid, _) => WireType::of(type_oid),
+            _ => WireType::of(oid),
         }
     }
 
@@ -103,6 +103,7 @@ impl WireType {
             1184 => WireType::Timestamptz,
             1186 => WireType::Interval,
             1700 => WireType::Numeric,
+            2249 => WireType::Record,
             2950 => WireType::Uuid,
             3802 => WireType::Jsonb,
             _ => {
