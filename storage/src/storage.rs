@@ -16,7 +16,6 @@ use crate::io::{FileLock, Io};
 use crate::vnode::background::{Job, Takes};
 use crate::vnode::queue::Work;
 use crate::vnode::recovery::{self, Ready, Replayed};
-use crate::vnode::writer::Marks;
 use crate::vnode::{Shared, Vnode, rows_of, same_error};
 use crate::{Change, Committed, StorageError, Transaction, VnodeId, VnodeStatistics, VnodeView};
 
@@ -83,7 +82,7 @@ pub struct Storage {
 
 /// What is behind a vnode's id.
 enum Slot {
-    Open(Arc<Vnode>, JoinHandle<Marks>),
+    Open(Arc<Vnode>, JoinHandle<()>),
     /// Its log or its files are damaged: it stays closed, the others work.
     Damaged(StorageError),
 }
@@ -174,8 +173,8 @@ impl Storage {
             .ok_or(StorageError::NoVnode { vnode: id })?;
         if let Slot::Open(vnode, thread) = slot {
             vnode.close();
-            let marks = thread.join().unwrap_or_default();
-            self.settle(&marks);
+            let _ = thread.join(); // a panic there was told by the panic hook
+            self.settle()?;
             vnode.dropped.store(true, Ordering::Release);
             drop((vnode.flushing.lock(), vnode.compacting.lock())); // what goes on there has ended
             vnode.forget_memory();
@@ -188,14 +187,24 @@ impl Storage {
         io.remove_dir_all(&dropped).map_err(StorageError::io(&dropped))
     }
 
-    /// Waits until the participants of committed transactions have the outcome on disk: their home is about to go.
-    fn settle(&self, marks: &Marks) {
-        for participant in marks.values().flatten() {
-            if let Ok(vnode) = self.vnode(*participant) {
-                let (done, wait) = mpsc::channel();
-                let _ = vnode.queue.push(Work::Sync(done)); // one that has ended has synced
-                let _ = wait.recv(); // closing the channel is the answer
-            }
+    /// Waits until all logs are on disk: with a vnode that goes, nobody must have to ask it about a transaction.
+    fn settle(&self) -> Result<(), StorageError> {
+        let slots = self.slots.read();
+        let open = slots.values().filter_map(|slot| match slot {
+            Slot::Open(vnode, _) => Some(vnode.clone()),
+            Slot::Damaged(_) => None,
+        });
+        let others: Vec<Arc<Vnode>> = open.collect();
+        drop(slots);
+        let (done, wait) = mpsc::channel();
+        for vnode in others {
+            let _ = vnode.queue.push(Work::Sync(done.clone())); // one that has ended has synced
+        }
+        drop(done);
+        let _ = wait.recv(); // closing the channel is the answer
+        match self.shared.poisoned() {
+            Some(vnode) => Err(StorageError::Poisoned { vnode }),
+            None => Ok(()),
         }
     }
 
@@ -336,7 +345,7 @@ impl Storage {
     /// Commits under way are finished first. Afterwards every call that needs a vnode answers that there is none.
     pub async fn close(&self) -> Result<(), StorageError> {
         // Transactions over several vnodes end before any of their vnodes does.
-        let _none_under_way = self.joint.write().await;
+        let _none_under_way = self.joint.running.write().await;
         self.stop();
         match self.shared.poisoned() {
             Some(vnode) => Err(StorageError::Poisoned { vnode }),

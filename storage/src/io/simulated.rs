@@ -8,6 +8,7 @@
 //! - [`SimulatedIo::power_cut`] keeps what syncs covered, and of the rest whatever the seed says: single sectors of a write,
 //!   the first few entries of a directory. [`SimulatedIo::kill`] keeps everything, as kill -9 does.
 //! - Both return the disk after the restart and switch the old one off: threads and files of the former life get errors.
+//! - [`SimulatedIo::switch_off_at_call`] lets the power go at the k-th call.
 //! - [`SimulatedIo::fail_call`] lets the k-th call fail; a sync that fails has dropped its writes, so a retry would lie, as on Linux.
 //! - [`SimulatedIo::set_capacity`] makes the disk full.
 
@@ -130,8 +131,10 @@ struct Contents {
     unsynced: Vec<Write>,
 }
 
+#[derive(Clone)]
 struct Disk {
     on: bool,
+    off_at: Option<u64>,
     names: Names,
     names_platter: Names,
     unsynced: Vec<Naming>,
@@ -159,6 +162,10 @@ impl Disk {
             return Err(io::Error::other("the simulated disk is switched off"));
         }
         self.calls += 1;
+        if self.off_at == Some(self.calls) {
+            self.on = false;
+            return Err(io::Error::other("the simulated disk is just switched off"));
+        }
         let failure = self.failing.remove(&self.calls);
         self.failed += u64::from(failure.is_some());
         Ok(failure)
@@ -215,6 +222,7 @@ impl SimulatedIo {
     pub fn new() -> SimulatedIo {
         SimulatedIo(Arc::new(Mutex::new(Disk {
             on: true,
+            off_at: None,
             names: Names::new(),
             names_platter: Names::new(),
             unsynced: Vec::new(),
@@ -299,6 +307,21 @@ impl SimulatedIo {
         self.0.lock().on = false;
     }
 
+    /// Switches off at the k-th call from now (1 is the next one), which does nothing any more.
+    pub fn switch_off_at_call(&self, k: u64) {
+        let mut disk = self.0.lock();
+        disk.off_at = Some(disk.calls + k);
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.0.lock().on
+    }
+
+    /// Another disk just like this one, so that several cuts of it can be tried.
+    pub fn copy(&self) -> SimulatedIo {
+        SimulatedIo(Arc::new(Mutex::new(self.0.lock().clone())))
+    }
+
     /// The power goes and comes back. Returns the disk as the next start finds it; this one is off.
     pub fn power_cut(&self, seed: u64) -> SimulatedIo {
         let mut random = Random(seed);
@@ -367,6 +390,7 @@ impl SimulatedIo {
         };
         SimulatedIo(Arc::new(Mutex::new(Disk {
             on: true,
+            off_at: None,
             names: reachable,
             names_platter,
             unsynced,

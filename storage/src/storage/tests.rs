@@ -17,6 +17,9 @@ use crate::{
     StorageError, TimeRange, Transaction, VnodeId,
 };
 
+/// Transactions over several vnodes.
+mod joint;
+
 const FAMILY: FamilyId = FamilyId(1);
 const VALUE: ColumnId = ColumnId(1);
 
@@ -260,7 +263,7 @@ async fn a_commit_whose_caller_left_is_finished() {
 }
 
 /// What clients know: transaction number -> vnodes it wrote to. Each writes one row of its own, and one that all overwrite.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Ledger {
     sent: BTreeMap<i64, Vec<u32>>,
     acknowledged: BTreeSet<i64>,
@@ -669,8 +672,8 @@ async fn the_operating_systems_files_hold_what_was_committed() {
     assert!(!RealIo.exists(&directory.path().join("vnode/1")));
 }
 
-/// A transaction over vnodes 1 and 2 whose power goes before vnode 2 has synced the outcome, by chance.
-async fn cut_after_the_mark(seed: u64, flush_home: bool) -> SimulatedIo {
+/// A transaction over vnodes 1 and 2 whose power goes before their outcomes are synced, by chance.
+async fn cut_after_the_outcome(seed: u64, flush_home: bool) -> SimulatedIo {
     let (io, storage) = fresh(2);
     storage.commit(across(&[1], 0, 1, 1)).await.unwrap();
     storage.commit(across(&[1, 2], 0, 2, 2)).await.unwrap();
@@ -689,7 +692,7 @@ async fn cut_after_the_mark(seed: u64, flush_home: bool) -> SimulatedIo {
 #[tokio::test]
 async fn the_mark_is_kept_until_everybody_has_the_outcome() {
     for seed in 0..40 {
-        let io = cut_after_the_mark(seed, true).await;
+        let io = cut_after_the_outcome(seed, true).await;
         assert_eq!(scan(&open(&io), 2), BTreeMap::from([((0, 2), 2)]), "seed {seed}");
     }
 }
@@ -698,7 +701,7 @@ async fn the_mark_is_kept_until_everybody_has_the_outcome() {
 async fn without_the_home_an_undecided_vnode_stays_closed() {
     let mut closed = 0;
     for seed in 0..40 {
-        let io = cut_after_the_mark(seed, false).await;
+        let io = cut_after_the_outcome(seed, false).await;
         io.damage(Path::new("/data/vnode/1/wal/00000001.wal"), |bytes| bytes[64 + 70] ^= 1);
         let storage = open(&io);
         assert!(matches!(storage.view(VnodeId(1)), Err(StorageError::Corrupt { .. })));

@@ -16,8 +16,8 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::{Commit, Part};
+use crate::StorageError;
 use crate::commit::Joint;
-use crate::{StorageError, VnodeId};
 
 /// One thing for the writer to do.
 pub(crate) enum Work {
@@ -32,12 +32,8 @@ pub(crate) enum Work {
     Flush(Option<oneshot::Sender<Result<(), StorageError>>>),
 
     // Urgent work.
-    /// This vnode is the home: all others are prepared.
-    Mark(Arc<Joint>),
     /// The transaction that was prepared here is decided.
     Resolve(Arc<Joint>, Outcome),
-    /// This participant has the outcome on disk; the mark here is no longer for it.
-    Closed(u64, VnodeId),
     /// The background threads are done with the frozen memtables.
     Flushed {
         up_to: u64,
@@ -58,7 +54,7 @@ impl Work {
     fn is_urgent(&self) -> bool {
         match self {
             Work::Commit(_) | Work::Prepare(..) | Work::Expire { .. } | Work::Flush(_) => false,
-            Work::Mark(_) | Work::Resolve(..) | Work::Closed(..) | Work::Flushed { .. } | Work::Sync(_) => true,
+            Work::Resolve(..) | Work::Flushed { .. } | Work::Sync(_) => true,
         }
     }
 
@@ -92,6 +88,8 @@ pub(crate) struct Queue {
 struct Lines {
     new: VecDeque<Work>,
     urgent: VecDeque<Work>,
+    /// Transactions over several vnodes under way that this vnode is part of: their work is taken to the end.
+    joints: usize,
     closed: bool,
     stopped: bool,
 }
@@ -107,7 +105,9 @@ impl Queue {
     /// Adds work; gives it back when the writer takes none of its kind any more.
     pub fn push(&self, work: Work) -> Result<(), Box<Work>> {
         let mut lines = self.lines.lock();
-        if lines.stopped || (lines.closed && !work.is_urgent()) {
+        // A part of a transaction was let in by `enter`.
+        let is_let_in = work.is_urgent() || matches!(work, Work::Prepare(..)) || !lines.closed;
+        if lines.stopped || !is_let_in {
             return Err(Box::new(work));
         }
         if work.is_urgent() {
@@ -120,7 +120,27 @@ impl Queue {
         Ok(())
     }
 
-    /// No new work from now on; what waits is still done, then [`Taken::end`].
+    /// A transaction over several vnodes begins to be under way here, unless the queue is closed. Until it leaves the writer does not end.
+    pub fn enter(&self) -> bool {
+        let mut lines = self.lines.lock();
+        if !lines.closed {
+            lines.joints += 1;
+        }
+        !lines.closed
+    }
+
+    /// Such a transaction has ended.
+    pub fn leave(&self) {
+        let mut lines = self.lines.lock();
+        lines.joints -= 1;
+        let may_end = lines.closed && lines.joints == 0;
+        drop(lines);
+        if may_end {
+            self.changed.notify_one();
+        }
+    }
+
+    /// No new work from now on; what waits and what was let in is still done, then [`Taken::end`].
     pub fn close(&self) {
         self.lines.lock().closed = true;
         self.changed.notify_one();
@@ -144,7 +164,7 @@ impl Queue {
             if !works.is_empty() {
                 return Taken { works, end: false };
             }
-            if lines.closed && lines.new.is_empty() {
+            if lines.closed && lines.joints == 0 && lines.new.is_empty() {
                 lines.stopped = true;
                 return Taken { works, end: true };
             }

@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::writer::{Marks, Writer};
+use super::writer::{Kept, Writer};
 use super::{Shared, Vnode};
 use crate::io::Io;
 use crate::store::VnodeStore;
-use crate::wal::{Entry, Kind, Log, Pending, encode_resolved};
+use crate::wal::{Entry, Kind, Log, Pending, encode_commit, encode_resolved};
 use crate::{Change, StorageError, VnodeId, VnodeOptions};
 
 /// What `vnode.json` holds.
@@ -84,8 +84,15 @@ pub(crate) fn is_made(io: &dyn Io, directory: &Path) -> bool {
 /// A prepared transaction without an outcome.
 struct Prepared {
     transaction: u64,
-    home: VnodeId,
+    role: Role,
     changes: Vec<Change>,
+}
+
+/// What a vnode is in a transaction over several.
+#[derive(Clone)]
+enum Role {
+    Home { participants: Vec<VnodeId> },
+    Participant { home: VnodeId },
 }
 
 /// A vnode whose log is replayed, before others have said what became of its prepared transactions.
@@ -96,6 +103,8 @@ pub(crate) struct Replayed {
     prepared: BTreeMap<u64, Prepared>,
     /// Marks in its log, with their participants.
     marks: BTreeMap<u64, Vec<VnodeId>>,
+    /// Committed outcomes in its log of transactions that it took part in, with their home where the prepared record is there, too.
+    committed: BTreeMap<u64, Option<VnodeId>>,
     /// Outcomes whose changes are in memory only: their index, and that of the prepared record.
     in_memory: Vec<(u64, u64)>,
     /// Highest transaction seen.
@@ -110,6 +119,7 @@ pub(crate) fn replay(shared: &Arc<Shared>, id: VnodeId, directory: &Path) -> Res
     let flushed = store.flushed_index();
     let mut prepared: BTreeMap<u64, Prepared> = BTreeMap::new();
     let mut marks = BTreeMap::new();
+    let mut committed_here = BTreeMap::new();
     let mut in_memory = Vec::new();
     let mut last_transaction = 0;
     let mut expired = Ok(());
@@ -118,37 +128,52 @@ pub(crate) fn replay(shared: &Arc<Shared>, id: VnodeId, directory: &Path) -> Res
         let (index, transaction) = (record.index, record.transaction);
         last_transaction = last_transaction.max(transaction);
         let is_new = index > flushed;
+        // Takes effect at this record: what was prepared, if it was.
+        let mut take_effect = |prepared: Option<(u64, Prepared)>| {
+            if let Some((at, Prepared { changes, .. })) = prepared
+                && is_new
+            {
+                store.apply(index, changes);
+                in_memory.push((index, at));
+            }
+        };
         match record.entry {
             Entry::Changes(changes) if is_new => store.apply(index, changes),
             Entry::Prepared { home, changes } => {
-                prepared.insert(
-                    index,
-                    Prepared {
-                        transaction,
-                        home,
-                        changes,
-                    },
-                );
+                let role = Role::Participant { home };
+                let one = Prepared {
+                    transaction,
+                    role,
+                    changes,
+                };
+                prepared.insert(index, one);
+            }
+            Entry::PreparedHome { participants, changes } => {
+                let role = Role::Home { participants };
+                let one = Prepared {
+                    transaction,
+                    role,
+                    changes,
+                };
+                prepared.insert(index, one);
             }
             Entry::Commit { participants, changes } => {
                 // A repeated mark has fewer participants than the first.
                 marks.entry(transaction).or_insert(participants);
+                take_effect(take(&mut prepared, transaction));
                 if is_new && !changes.is_empty() {
-                    store.apply(index, changes);
+                    store.apply(index, changes); // a log of version 1
                 }
             }
             Entry::Resolved { committed } => {
-                let at = prepared
-                    .iter()
-                    .find(|(_, prepared)| prepared.transaction == transaction)
-                    .map(|(at, _)| *at);
-                if let Some(at) = at
-                    && let Some(Prepared { changes, .. }) = prepared.remove(&at)
-                    && committed
-                    && is_new
-                {
-                    store.apply(index, changes);
-                    in_memory.push((index, at));
+                let one = take(&mut prepared, transaction);
+                if committed {
+                    let home = one.as_ref().and_then(|(_, one)| match one.role {
+                        Role::Participant { home } => Some(home),
+                        Role::Home { .. } => None,
+                    });
+                    committed_here.entry(transaction).or_insert(home);
+                    take_effect(one);
                 }
             }
             Entry::Expire { before } if is_new && expired.is_ok() => expired = store.expire(before),
@@ -165,9 +190,17 @@ pub(crate) fn replay(shared: &Arc<Shared>, id: VnodeId, directory: &Path) -> Res
         log,
         prepared,
         marks,
+        committed: committed_here,
         in_memory,
         last_transaction,
     })
+}
+
+/// The prepared record of a transaction, which is decided now.
+fn take(prepared: &mut BTreeMap<u64, Prepared>, transaction: u64) -> Option<(u64, Prepared)> {
+    let (at, _) = prepared.iter().find(|(_, one)| one.transaction == transaction)?;
+    let at = *at;
+    prepared.remove(&at).map(|one| (at, one))
 }
 
 /// A vnode ready to serve.
@@ -180,33 +213,105 @@ impl Ready {
     /// A vnode that has just been made.
     pub fn fresh(replayed: Replayed) -> Ready {
         Ready {
-            writer: Writer::new(replayed.vnode.clone(), replayed.log, Marks::new(), Vec::new()),
+            writer: Writer::new(replayed.vnode.clone(), replayed.log, Kept::default(), Vec::new()),
             vnode: replayed.vnode,
         }
     }
 }
 
-/// For each home that can be read its marks; for each that cannot, why not.
-type Homes = BTreeMap<VnodeId, Result<BTreeSet<u64>, StorageError>>;
+/// What the log of a vnode says to others that ask.
+#[derive(Default)]
+struct Known {
+    /// Committed, as their home.
+    marks: BTreeSet<u64>,
+    /// Prepared as their home, without an outcome, with their participants.
+    prepared_home: BTreeMap<u64, Vec<VnodeId>>,
+    /// Committed, as a participant.
+    committed: BTreeSet<u64>,
+    /// Prepared as a participant, without an outcome.
+    prepared: BTreeSet<u64>,
+}
 
-/// Decides what is prepared and undecided by the marks of the homes, on disk, and makes the vnodes ready. Those that cannot be opened keep
+impl Known {
+    fn of(replayed: &Replayed) -> Known {
+        let mut known = Known {
+            marks: replayed.marks.keys().copied().collect(),
+            committed: replayed.committed.keys().copied().collect(),
+            ..Known::default()
+        };
+        for one in replayed.prepared.values() {
+            match &one.role {
+                Role::Home { participants } => {
+                    known.prepared_home.insert(one.transaction, participants.clone());
+                }
+                Role::Participant { .. } => {
+                    known.prepared.insert(one.transaction);
+                }
+            }
+        }
+        known
+    }
+}
+
+/// What each vnode's log says; of each that cannot be read, why not. Those dropped are not in it.
+struct Logs(BTreeMap<VnodeId, Result<Known, StorageError>>);
+
+impl Logs {
+    /// Whether a transaction with this home is committed. An error when a damaged log has to say.
+    fn is_committed(&self, transaction: u64, home: VnodeId) -> Result<bool, StorageError> {
+        let known = match self.0.get(&home) {
+            Some(Ok(known)) => known,
+            Some(Err(error)) => return Err(super::same_error(error)),
+            None => return Ok(false), // dropped, which waited for the outcomes of those that were committed
+        };
+        if known.marks.contains(&transaction) {
+            return Ok(true);
+        }
+        match known.prepared_home.get(&transaction) {
+            Some(participants) => self.all_have_it(transaction, participants),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether all participants of a transaction that its home has prepared have done so, too.
+    fn all_have_it(&self, transaction: u64, participants: &[VnodeId]) -> Result<bool, StorageError> {
+        let mut damaged = None;
+        let mut lacking = false;
+        for participant in participants {
+            match self.0.get(participant) {
+                // One that has the outcome knows.
+                Some(Ok(known)) if known.committed.contains(&transaction) => return Ok(true),
+                Some(Ok(known)) => lacking |= !known.prepared.contains(&transaction),
+                Some(Err(error)) => damaged = Some(error),
+                None => {} // dropped: see `commit.rs`
+            }
+        }
+        match damaged {
+            _ if lacking => Ok(false),
+            Some(error) => Err(super::same_error(error)),
+            None => Ok(true),
+        }
+    }
+}
+
+/// Decides what is prepared and undecided by what all logs say, on disk, and makes the vnodes ready. Those that cannot be opened keep
 /// their error.
 pub(crate) fn resolve(
     replayed: BTreeMap<VnodeId, Result<Replayed, StorageError>>,
 ) -> Result<BTreeMap<VnodeId, Result<Ready, StorageError>>, StorageError> {
-    let mut homes: Homes = BTreeMap::new();
-    for (id, result) in &replayed {
-        let marks = match result {
-            Ok(replayed) => Ok(replayed.marks.keys().copied().collect()),
+    let logs = replayed.iter().map(|(id, result)| {
+        let known = match result {
+            Ok(replayed) => Ok(Known::of(replayed)),
             Err(error) => Err(super::same_error(error)),
         };
-        homes.insert(*id, marks);
-    }
+        (*id, known)
+    });
+    let logs = Logs(logs.collect());
     let mut closed: BTreeSet<VnodeId> = BTreeSet::new();
     let mut decided = BTreeMap::new();
     for (id, result) in replayed {
         let result = match result {
-            Ok(replayed) => match decide(replayed, &homes) {
+            Ok(replayed) => match decide(replayed, &logs) {
                 Ok(replayed) => Ok(replayed),
                 Err(error @ StorageError::Corrupt { .. }) => Err(error),
                 Err(error) => return Err(error),
@@ -225,56 +330,127 @@ pub(crate) fn resolve(
 }
 
 /// Logs the outcome of each prepared transaction, syncs, and applies those that were committed, in the order they were prepared.
-fn decide(mut replayed: Replayed, homes: &Homes) -> Result<Replayed, StorageError> {
-    let prepared = std::mem::take(&mut replayed.prepared);
-    let mut pending = Vec::with_capacity(prepared.len());
-    let mut committed_changes = Vec::with_capacity(prepared.len());
-    for (
-        at,
-        Prepared {
-            transaction,
-            home,
-            changes,
-        },
-    ) in prepared
-    {
-        let committed = match homes.get(&home) {
-            Some(Ok(marks)) => marks.contains(&transaction),
-            Some(Err(error)) => return Err(super::same_error(error)),
-            None => false, // dropped, which waited for the outcomes of those that were committed
+fn decide(mut replayed: Replayed, logs: &Logs) -> Result<Replayed, StorageError> {
+    let own = replayed.vnode.id;
+    let mut pending = Vec::with_capacity(replayed.prepared.len());
+    let mut outcomes = Vec::with_capacity(replayed.prepared.len());
+    for one in replayed.prepared.values() {
+        let (home, participants) = match &one.role {
+            Role::Home { participants } => (own, Some(participants)),
+            Role::Participant { home } => (*home, None),
+        };
+        let committed = logs.is_committed(one.transaction, home)?;
+        let (kind, body) = match participants {
+            Some(participants) if committed => (Kind::Commit, encode_commit(participants)),
+            _ => (Kind::Resolved, encode_resolved(committed)),
         };
         pending.push(Pending {
-            kind: Kind::Resolved,
-            transaction,
-            body: encode_resolved(committed),
+            kind,
+            transaction: one.transaction,
+            body,
         });
-        committed_changes.push(committed.then_some((at, changes)));
+        outcomes.push(committed);
     }
     let first = replayed.log.last_index() + 1;
     if !pending.is_empty() {
         replayed.log.append(&pending)?;
         replayed.log.sync()?;
     }
-    for (index, changes) in (first..).zip(committed_changes) {
-        if let Some((at, changes)) = changes {
-            replayed.vnode.store.apply(index, changes);
-            replayed.in_memory.push((index, at));
+    let prepared = std::mem::take(&mut replayed.prepared);
+    for ((index, committed), (at, one)) in (first..).zip(outcomes).zip(prepared) {
+        if !committed {
+            continue;
         }
+        match one.role {
+            Role::Home { participants } => {
+                replayed.marks.insert(one.transaction, participants);
+            }
+            Role::Participant { home } => {
+                replayed.committed.insert(one.transaction, Some(home));
+            }
+        }
+        replayed.vnode.store.apply(index, one.changes);
+        replayed.in_memory.push((index, at));
     }
     Ok(replayed)
 }
 
-/// Every open vnode has its outcomes on disk now; marks are kept for the closed ones alone.
+/// Every open vnode has its outcomes on disk now; those that closed ones may ask for are kept.
 fn make_ready(replayed: Replayed, closed: &BTreeSet<VnodeId>) -> Ready {
-    let mut marks = Marks::new();
+    let mut kept = Kept::default();
     for (transaction, participants) in replayed.marks {
         let waiting: BTreeSet<VnodeId> = participants.into_iter().filter(|id| closed.contains(id)).collect();
         if !waiting.is_empty() {
-            marks.insert(transaction, waiting);
+            kept.marks.insert(transaction, waiting);
+        }
+    }
+    for (transaction, home) in replayed.committed {
+        let may_ask = match home {
+            Some(home) => closed.contains(&home),
+            None => !closed.is_empty(), // repeated for a home that was closed before
+        };
+        if may_ask {
+            kept.committed.insert(transaction);
         }
     }
     Ready {
-        writer: Writer::new(replayed.vnode.clone(), replayed.log, marks, replayed.in_memory),
+        writer: Writer::new(replayed.vnode.clone(), replayed.log, kept, replayed.in_memory),
         vnode: replayed.vnode,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What three logs say about transaction 5, whose home is the first: `mark`, `prepared`, `committed`, `nothing`, `damaged`, `dropped`.
+    fn verdict(home: &str, participants: [&str; 2]) -> &'static str {
+        let mut logs = BTreeMap::new();
+        let ids = [VnodeId(2), VnodeId(3)];
+        for (id, says) in [(VnodeId(1), home), (ids[0], participants[0]), (ids[1], participants[1])] {
+            let mut known = Known::default();
+            match (says, id) {
+                ("mark", _) => drop(known.marks.insert(5)),
+                ("prepared", VnodeId(1)) => drop(known.prepared_home.insert(5, ids.to_vec())),
+                ("prepared", _) => drop(known.prepared.insert(5)),
+                ("committed", _) => drop(known.committed.insert(5)),
+                ("nothing", _) => {}
+                ("damaged", _) => {
+                    logs.insert(id, Err(StorageError::Poisoned { vnode: id }));
+                    continue;
+                }
+                ("dropped", _) => continue,
+                other => panic!("{other:?}"),
+            }
+            logs.insert(id, Ok(known));
+        }
+        match Logs(logs).is_committed(5, VnodeId(1)) {
+            Ok(true) => "committed",
+            Ok(false) => "aborted",
+            Err(_) => "unknown",
+        }
+    }
+
+    #[test]
+    fn what_became_of_a_transaction_follows_from_all_logs() {
+        for (home, participants, expected) in [
+            ("mark", ["prepared", "prepared"], "committed"),
+            ("mark", ["damaged", "nothing"], "committed"),
+            ("prepared", ["prepared", "prepared"], "committed"),
+            ("prepared", ["prepared", "committed"], "committed"),
+            ("prepared", ["committed", "damaged"], "committed"),
+            ("prepared", ["damaged", "committed"], "committed"),
+            ("prepared", ["prepared", "nothing"], "aborted"),
+            ("prepared", ["nothing", "damaged"], "aborted"),
+            ("prepared", ["damaged", "nothing"], "aborted"),
+            ("prepared", ["prepared", "damaged"], "unknown"),
+            ("prepared", ["prepared", "dropped"], "committed"),
+            ("prepared", ["dropped", "nothing"], "aborted"),
+            ("nothing", ["prepared", "prepared"], "aborted"),
+            ("dropped", ["prepared", "prepared"], "aborted"),
+            ("damaged", ["prepared", "prepared"], "unknown"),
+        ] {
+            assert_eq!(verdict(home, participants), expected, "{home} {participants:?}");
+        }
     }
 }

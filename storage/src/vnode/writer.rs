@@ -23,8 +23,11 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::background::Job;
 use super::queue::{Outcome, Taken, Undecided, Work};
 use super::{Commit, Part, Vnode, changes_record, rows_of, same_error};
-use crate::commit::Joint;
-use crate::wal::{Kind, Log, Pending, encode_changes, encode_commit, encode_expire, encode_prepared, encode_resolved};
+use crate::commit::{Joint, Repeat, Settling};
+use crate::wal::{
+    Kind, Log, Pending, encode_changes, encode_commit, encode_expire, encode_prepared, encode_prepared_home,
+    encode_resolved,
+};
 use crate::{Change, Committed, Conflict, Durability, StorageError, VnodeId};
 
 /// Longest that acknowledged bytes stay with the kernel alone: what `synchronous_commit = off` may lose.
@@ -48,8 +51,18 @@ struct Prepared {
     outcome: Option<(Arc<Joint>, Outcome)>,
 }
 
-/// Participants that may still need the mark of a transaction.
-pub(crate) type Marks = BTreeMap<u64, BTreeSet<VnodeId>>;
+/// Outcomes that closed vnodes may ask for when they can be opened again.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// The participants of transactions that have their mark here.
+    pub marks: BTreeMap<u64, BTreeSet<VnodeId>>,
+    /// Committed transactions that this vnode took part in.
+    pub committed: BTreeSet<u64>,
+}
+
+/// Transactions whose outcome may still be asked for are looked through when there are twice as many as there were after the last time, or
+/// this many: of a busy vnode those of its last moments, some hundred.
+const SETTLING_MIN: usize = 1024;
 
 type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 
@@ -61,9 +74,13 @@ pub(crate) struct Writer {
     prepared: BTreeMap<u64, Prepared>,
     /// Outcomes whose changes are in memory only: their index, and that of the prepared record, which has the changes.
     in_memory: Vec<(u64, u64)>,
-    marks: Marks,
-    /// Outcomes in the log that no sync covers yet, with their index.
-    unsynced_outcomes: Vec<(u64, Arc<Joint>)>,
+    kept: Kept,
+    /// Committed transactions whose outcome here some other vnode may still ask for.
+    settling: Vec<Arc<Settling>>,
+    /// When there are so many, those that nobody asks for any more are forgotten.
+    settling_max: usize,
+    /// Committed outcomes in the log that no sync covers yet, with their index.
+    unsynced_outcomes: Vec<(u64, Arc<Settling>)>,
     /// Outcomes that found no room in the log wait until then.
     delayed_until: Option<Instant>,
     dirty_since: Option<Instant>,
@@ -91,10 +108,6 @@ enum Step {
     },
     Prepare {
         keeps: bool,
-        changes: Vec<Change>,
-        joint: Arc<Joint>,
-    },
-    Mark {
         changes: Vec<Change>,
         joint: Arc<Joint>,
     },
@@ -151,7 +164,7 @@ impl Group {
         let mut all = Vec::new();
         for step in &self.steps {
             match step {
-                Step::Apply { changes, .. } | Step::Mark { changes, .. } => all.extend_from_slice(changes),
+                Step::Apply { changes, .. } => all.extend_from_slice(changes),
                 Step::Prepare { .. } | Step::Resolve { .. } | Step::Expire { .. } => {}
             }
         }
@@ -173,13 +186,15 @@ impl Drop for Ending {
 }
 
 impl Writer {
-    pub fn new(vnode: Arc<Vnode>, log: Log, marks: Marks, in_memory: Vec<(u64, u64)>) -> Writer {
+    pub fn new(vnode: Arc<Vnode>, log: Log, kept: Kept, in_memory: Vec<(u64, u64)>) -> Writer {
         let now = Instant::now();
         Writer {
             log,
             prepared: BTreeMap::new(),
             in_memory,
-            marks,
+            kept,
+            settling: Vec::new(),
+            settling_max: SETTLING_MIN,
             unsynced_outcomes: Vec::new(),
             delayed_until: None,
             dirty_since: None,
@@ -190,8 +205,8 @@ impl Writer {
         }
     }
 
-    /// Serves the vnode until its queue is closed. Returns the marks that participants may still need.
-    pub fn run(mut self) -> Marks {
+    /// Serves the vnode until its queue is closed.
+    pub fn run(mut self) {
         let _ending = Ending(self.vnode.clone());
         if self.vnode.store.frozen_bytes() > 0 {
             let _ = self.begin_flush(); // told, and tried again
@@ -209,7 +224,6 @@ impl Writer {
             let _ = self.sync(); // told by the poison, if it fails
         }
         self.count();
-        self.marks
     }
 
     fn count(&self) {
@@ -243,13 +257,11 @@ impl Writer {
                 Work::Commit(commit) => self.take_commit(commit, &mut group),
                 Work::Prepare(_, joint) if unknowable => joint.prepared(&self.vnode, Err(self.vnode.gone())),
                 Work::Prepare(part, joint) => self.take_prepare(part, joint, &mut group),
-                Work::Mark(joint) => self.take_mark(joint, &mut group),
                 Work::Resolve(joint, outcome) => self.take_outcome(joint, outcome),
                 Work::Expire { before, reply } => {
                     group.sync = true;
                     group.push(Kind::Expire, 0, encode_expire(before), Step::Expire { before, reply });
                 }
-                Work::Closed(transaction, participant) => self.close_mark(transaction, participant),
                 Work::Flush(reply) => flushes.push(reply),
                 Work::Flushed { up_to, result } => self.flushed(up_to, result),
                 Work::Sync(done) => syncs.push(done),
@@ -283,37 +295,26 @@ impl Writer {
     }
 
     fn take_prepare(&mut self, part: Part, joint: Arc<Joint>, group: &mut Group) {
-        let (home, keeps) = (joint.home.id, part.keeps());
-        match self.look(part, group, |changes| encode_prepared(home, changes)) {
+        let settling = joint.settling.clone();
+        let (is_home, keeps) = (settling.home == self.vnode.id, part.keeps());
+        let encode = |changes: &[Change]| match is_home {
+            true => encode_prepared_home(&settling.participants, changes),
+            false => encode_prepared(settling.home, changes),
+        };
+        match self.look(part, group, encode) {
             Err(error) => joint.prepared(&self.vnode, Err(error)),
             Ok((changes, body)) => {
-                group.sync = true; // whatever was asked for: the mark must never be on disk before this
-                group.push(
-                    Kind::Prepared,
-                    joint.transaction,
-                    body,
-                    Step::Prepare { keeps, changes, joint },
-                );
-            }
-        }
-    }
-
-    fn take_mark(&mut self, joint: Arc<Joint>, group: &mut Group) {
-        let participants = joint.participant_ids();
-        let Some(part) = joint.take_home_part() else { return };
-        // What another transaction, undecided here, will change is not seen. Neither will it see this one.
-        match self.look(part, group, |changes| encode_commit(&participants, changes)) {
-            Err(error) => joint.abort(error),
-            Ok((changes, body)) => {
-                group.sync = true; // whatever was asked for: no outcome must be on disk before this
-                group.push(Kind::Commit, joint.transaction, body, Step::Mark { changes, joint });
+                group.sync = true; // whatever was asked for: the transaction is committed when all parts are on disk
+                let kind = if is_home { Kind::PreparedHome } else { Kind::Prepared };
+                let step = Step::Prepare { keeps, changes, joint };
+                group.push(kind, settling.transaction, body, step);
             }
         }
     }
 
     fn take_outcome(&mut self, joint: Arc<Joint>, outcome: Outcome) {
         let mut prepared = self.prepared.values_mut();
-        if let Some(prepared) = prepared.find(|prepared| prepared.transaction == joint.transaction) {
+        if let Some(prepared) = prepared.find(|prepared| prepared.transaction == joint.transaction()) {
             prepared.outcome = Some((joint, outcome));
         }
     }
@@ -327,17 +328,21 @@ impl Writer {
             let Some((joint, outcome)) = prepared.outcome.clone() else {
                 return;
             };
-            let body = encode_resolved(outcome == Outcome::Committed);
+            let settling = &joint.settling;
+            let (kind, body) = match outcome == Outcome::Committed && settling.home == self.vnode.id {
+                true => (Kind::Commit, encode_commit(&settling.participants)),
+                false => (Kind::Resolved, encode_resolved(outcome == Outcome::Committed)),
+            };
             let step = Step::Resolve {
                 prepared: *index,
                 outcome,
                 joint,
             };
-            group.push(Kind::Resolved, prepared.transaction, body, step);
+            group.push(kind, prepared.transaction, body, step);
         }
     }
 
-    /// Outcomes wait for those of earlier transactions, which do not come when their home is poisoned: the next start decides.
+    /// Outcomes wait for those of earlier transactions, which do not come when a vnode is poisoned: the next start decides.
     fn give_up_waiting(&mut self) {
         if self.vnode.shared.poisoned().is_none() {
             return;
@@ -411,7 +416,7 @@ impl Writer {
             }
             Step::Prepare { keeps, changes, joint } => {
                 let rows = rows_of(&changes);
-                let transaction = joint.transaction;
+                let transaction = joint.transaction();
                 self.prepared.insert(
                     index,
                     Prepared {
@@ -422,13 +427,6 @@ impl Writer {
                     },
                 );
                 joint.prepared(&self.vnode, Ok(rows));
-            }
-            Step::Mark { changes, joint } => {
-                let rows = rows_of(&changes);
-                self.change(index, changes);
-                self.marks
-                    .insert(joint.transaction, joint.participant_ids().into_iter().collect());
-                joint.marked(rows);
             }
             Step::Resolve {
                 prepared: at,
@@ -441,13 +439,30 @@ impl Writer {
                     self.change(index, prepared.changes);
                     self.in_memory.push((index, at));
                 }
-                self.unsynced_outcomes.push((index, joint.clone()));
+                if outcome == Outcome::Committed {
+                    self.unsynced_outcomes.push((index, joint.settling.clone()));
+                    self.settle(joint.settling.clone());
+                }
                 joint.resolved(outcome);
             }
             Step::Expire { before, reply } => {
                 let _ = reply.send(self.vnode.store.expire(before));
             }
         }
+    }
+
+    fn settle(&mut self, settling: Arc<Settling>) {
+        if self.settling.len() >= self.settling_max {
+            self.forget_settled();
+        }
+        self.settling.push(settling);
+    }
+
+    fn forget_settled(&mut self) {
+        let id = self.vnode.id;
+        self.settling
+            .retain(|settling| settling.asked_of(id) != Repeat::Nothing);
+        self.settling_max = (self.settling.len() * 2).max(SETTLING_MIN);
     }
 
     fn change(&mut self, index: u64, changes: Vec<Change>) {
@@ -494,28 +509,25 @@ impl Writer {
                     let _ = reply.send(Err(same_error(error)));
                 }
                 Step::Prepare { joint, .. } => joint.prepared(&self.vnode, Err(same_error(error))),
-                // Once the mark may be on disk the outcome is open until the next start; the others must not abort.
-                Step::Mark { joint, .. } if self.log.is_poisoned() => joint.fail(same_error(error)),
-                Step::Mark { joint, .. } => joint.abort(same_error(error)),
                 Step::Resolve { joint, .. } => joint.fail(same_error(error)),
             }
         }
     }
 
-    /// Syncs the log, and tells the homes of transactions whose outcome is on disk now.
+    /// Syncs the log, and says of transactions that their outcome is on disk now.
     fn sync(&mut self) -> Result<(), StorageError> {
         if self.log.sync().is_err() {
             return Err(self.vnode.poison());
         }
         self.dirty_since = None;
         let durable = self.log.durable_index();
-        for (index, joint) in mem::take(&mut self.unsynced_outcomes) {
-            if index <= durable {
-                joint.closed(self.vnode.id);
-            } else {
-                self.unsynced_outcomes.push((index, joint));
+        let id = self.vnode.id;
+        self.unsynced_outcomes.retain(|(index, settling)| {
+            if *index <= durable {
+                settling.is_on_disk_of(id);
             }
-        }
+            *index > durable
+        });
         Ok(())
     }
 
@@ -524,15 +536,6 @@ impl Writer {
             let _ = self.sync(); // told by the poison, if it fails
         }
         drop(waiting); // closing the channel is the answer
-    }
-
-    fn close_mark(&mut self, transaction: u64, participant: VnodeId) {
-        if let Some(participants) = self.marks.get_mut(&transaction) {
-            participants.remove(&participant);
-            if participants.is_empty() {
-                self.marks.remove(&transaction);
-            }
-        }
     }
 
     // ---- flushing ----
@@ -581,9 +584,7 @@ impl Writer {
         let up_to = self.log.last_index();
         self.sync()?;
         self.log.roll()?;
-        if !self.marks.is_empty() {
-            self.repeat_marks()?;
-        }
+        self.repeat_outcomes()?;
         self.memtable_since = None;
         if up_to > self.vnode.store.flushed_index() {
             // Records that changed nothing count as flushed too, so that their segments can go.
@@ -600,17 +601,34 @@ impl Writer {
         Ok(())
     }
 
-    /// Marks that some participant may still need move to the new segment, so that the old ones can go.
-    fn repeat_marks(&mut self) -> Result<(), StorageError> {
-        let mut pending = Vec::with_capacity(self.marks.len());
-        for (transaction, participants) in &self.marks {
+    /// Outcomes that some other vnode may still ask for move to the new segment, so that the old ones can go.
+    fn repeat_outcomes(&mut self) -> Result<(), StorageError> {
+        self.forget_settled();
+        let mark = |transaction: u64, participants: &[VnodeId]| Pending {
+            kind: Kind::Commit,
+            transaction,
+            body: encode_commit(participants),
+        };
+        let resolved = |transaction: u64| Pending {
+            kind: Kind::Resolved,
+            transaction,
+            body: encode_resolved(true),
+        };
+        let mut pending = Vec::with_capacity(self.settling.len());
+        for (transaction, participants) in &self.kept.marks {
             let participants: Vec<VnodeId> = participants.iter().copied().collect();
-            let body = encode_commit(&participants, &[])?;
-            pending.push(Pending {
-                kind: Kind::Commit,
-                transaction: *transaction,
-                body,
-            });
+            pending.push(mark(*transaction, &participants));
+        }
+        pending.extend(self.kept.committed.iter().map(|transaction| resolved(*transaction)));
+        for settling in &self.settling {
+            match settling.asked_of(self.vnode.id) {
+                Repeat::Nothing => {}
+                Repeat::Mark(participants) => pending.push(mark(settling.transaction, &participants)),
+                Repeat::Resolved => pending.push(resolved(settling.transaction)),
+            }
+        }
+        if pending.is_empty() {
+            return Ok(());
         }
         self.log.append(&pending)?;
         self.sync()

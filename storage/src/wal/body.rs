@@ -43,8 +43,8 @@ pub(crate) fn encode_prepared(home: VnodeId, changes: &[Change]) -> Result<Vec<u
     Ok(out)
 }
 
-/// The body of [`Kind::Commit`].
-pub(crate) fn encode_commit(participants: &[VnodeId], changes: &[Change]) -> Result<Vec<u8>, StorageError> {
+/// The body of [`Kind::PreparedHome`].
+pub(crate) fn encode_prepared_home(participants: &[VnodeId], changes: &[Change]) -> Result<Vec<u8>, StorageError> {
     let mut out = Vec::new();
     put(&mut out, participants.len() as u64);
     for participant in participants {
@@ -52,6 +52,17 @@ pub(crate) fn encode_commit(participants: &[VnodeId], changes: &[Change]) -> Res
     }
     append_changes(changes, &mut out)?;
     Ok(out)
+}
+
+/// The body of [`Kind::Commit`]. It has no changes of its own: logs of version 1 had the home's there.
+pub(crate) fn encode_commit(participants: &[VnodeId]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, participants.len() as u64);
+    for participant in participants {
+        put(&mut out, u64::from(participant.0));
+    }
+    put(&mut out, 0);
+    out
 }
 
 /// The body of [`Kind::Resolved`].
@@ -73,14 +84,14 @@ pub(crate) fn decode(kind: Kind, body: &[u8]) -> Read<Entry> {
             home: reader.vnode()?,
             changes: reader.changes()?,
         },
-        Kind::Commit => {
-            let count = reader.count(1)?;
-            let participants = (0..count).map(|_| reader.vnode()).collect::<Read<_>>()?;
-            Entry::Commit {
-                participants,
-                changes: reader.changes()?,
-            }
-        }
+        Kind::Commit => Entry::Commit {
+            participants: reader.vnodes()?,
+            changes: reader.changes()?,
+        },
+        Kind::PreparedHome => Entry::PreparedHome {
+            participants: reader.vnodes()?,
+            changes: reader.changes()?,
+        },
         Kind::Resolved => match reader.byte()? {
             0 => Entry::Resolved { committed: false },
             1 => Entry::Resolved { committed: true },
@@ -322,6 +333,11 @@ impl<'a> Reader<'a> {
         Ok(i64::from_le_bytes(
             self.take(8)?.try_into().expect("eight bytes were taken"),
         ))
+    }
+
+    fn vnodes(&mut self) -> Read<Vec<VnodeId>> {
+        let count = self.count(1)?;
+        (0..count).map(|_| self.vnode()).collect()
     }
 
     /// A count of things that take at least `bytes_each`, so that a forged one is caught before anything is allocated by it.
@@ -583,10 +599,23 @@ mod tests {
             decode(Kind::Prepared, &body),
             Ok(Entry::Prepared { home: VnodeId(900), .. })
         ));
-        let body = encode_commit(&[VnodeId(1), home], &changes).unwrap();
+        let body = encode_prepared_home(&[VnodeId(1), home], &changes).unwrap();
+        match decode(Kind::PreparedHome, &body) {
+            Ok(Entry::PreparedHome { participants, changes }) => {
+                assert_eq!((participants, changes.len()), (vec![VnodeId(1), home], 1));
+            }
+            other => panic!("{other:?}"),
+        }
+        // The mark of logs of version 1.
         match decode(Kind::Commit, &body) {
             Ok(Entry::Commit { participants, changes }) => {
                 assert_eq!((participants, changes.len()), (vec![VnodeId(1), home], 1));
+            }
+            other => panic!("{other:?}"),
+        }
+        match decode(Kind::Commit, &encode_commit(&[home])) {
+            Ok(Entry::Commit { participants, changes }) => {
+                assert_eq!((participants, changes.len()), (vec![home], 0));
             }
             other => panic!("{other:?}"),
         }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::body;
 use super::record::{self, HEADER_BYTES, Header, Kind, Pending, Place, Record};
-use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_number, segment_path};
+use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, VERSION, segment_number, segment_path};
 use crate::io::{Io, IoFile};
 use crate::{StorageError, VnodeId};
 
@@ -31,7 +31,7 @@ const AHEAD_BYTES: u64 = 1 << 20;
 const AHEAD_BYTES_FIRST: u64 = 64 << 10;
 
 /// Room kept behind every append for the outcomes of transactions that are prepared: they must never fail for want of space.
-/// An outcome takes 72 bytes; this is for 900 transactions at once.
+/// An outcome takes 72 bytes, and a byte or two more for each participant; this is for 800 transactions at once.
 const RESERVE_BYTES: u64 = 64 << 10;
 
 /// The buffer for a group is kept for the next one up to this size; larger groups are rare.
@@ -156,6 +156,7 @@ impl Log {
         flushed_index: u64,
     ) -> Result<Log, StorageError> {
         let header = SegmentHeader {
+            version: VERSION,
             place: Place {
                 vnode,
                 salt: new_salt(),
@@ -214,7 +215,8 @@ impl Log {
             .map(|pending| record::record_bytes(pending.body.len()))
             .sum();
         let has_records = self.active.end > SEGMENT_HEADER_BYTES as u64;
-        if has_records && self.active.end + bytes as u64 > self.segment_bytes {
+        let is_old = self.active.header.version < VERSION;
+        if has_records && (is_old || self.active.end + bytes as u64 > self.segment_bytes) {
             self.roll()?;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -295,6 +297,7 @@ impl Log {
             return Ok(());
         }
         let header = SegmentHeader {
+            version: VERSION,
             place: Place {
                 vnode: self.vnode,
                 salt: new_salt(),

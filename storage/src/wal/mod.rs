@@ -23,7 +23,9 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use body::{encode_changes, encode_commit, encode_expire, encode_prepared, encode_resolved};
+pub(crate) use body::{
+    encode_changes, encode_commit, encode_expire, encode_prepared, encode_prepared_home, encode_resolved,
+};
 pub use log::Log;
 pub(crate) use log::full_or_io;
 pub use record::{Entry, Kind, Pending, Record};

@@ -25,16 +25,18 @@ const TERM: u64 = 1;
 pub enum Kind {
     /// Changes to this vnode alone.
     Changes = 1,
-    /// Changes that take effect if the transaction's home vnode has its mark.
+    /// A participant's changes, which take effect if the transaction is committed.
     Prepared = 2,
-    /// The mark: the transaction is committed. In its home vnode; carries the home's own changes.
+    /// The mark: the transaction is committed. In its home vnode.
     Commit = 3,
-    /// What became of a prepared transaction.
+    /// What became of a prepared transaction; of the home only that it was aborted.
     Resolved = 4,
     /// Nothing; says by its header how far the log is on disk.
     Watermark = 5,
     /// File groups before a time go.
     Expire = 6,
+    /// The home's changes, which take effect if the transaction is committed.
+    PreparedHome = 7,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             Kind::Resolved,
             Kind::Watermark,
             Kind::Expire,
+            Kind::PreparedHome,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
@@ -75,6 +78,10 @@ pub enum Entry {
     Changes(Vec<Change>),
     Prepared {
         home: VnodeId,
+        changes: Vec<Change>,
+    },
+    PreparedHome {
+        participants: Vec<VnodeId>,
         changes: Vec<Change>,
     },
     Commit {

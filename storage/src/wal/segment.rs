@@ -12,11 +12,15 @@ use crate::{StorageError, VnodeId};
 /// Bytes of a segment's header; the first record follows.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 
-const MAGIC: &[u8; 8] = b"TAOSWAL\x01"; // the last byte is the version
+const MAGIC: &[u8; 7] = b"TAOSWAL";
+
+/// The version that this code writes, and in which records of all kinds may be. Segments of version 1 are read.
+pub(crate) const VERSION: u8 = 2;
 
 /// What a segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
+    pub version: u8,
     pub place: Place,
     pub number: u64,
     /// Index of the first record in here. All before it were on disk before this segment began.
@@ -28,7 +32,8 @@ pub(crate) struct SegmentHeader {
 impl SegmentHeader {
     pub fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
-        bytes[..8].copy_from_slice(MAGIC);
+        bytes[..7].copy_from_slice(MAGIC);
+        bytes[7] = self.version;
         bytes[12..16].copy_from_slice(&self.place.salt.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.place.vnode.0.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.previous_crc.to_le_bytes());
@@ -49,13 +54,15 @@ impl SegmentHeader {
         let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes of a full header"));
         let u64_at =
             |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes of a full header"));
-        if bytes[..8] != *MAGIC {
-            return Err("a log segment of version 1");
+        let version = bytes[7];
+        if bytes[..7] != *MAGIC || !(1..=VERSION).contains(&version) {
+            return Err("a log segment of version 1 or 2");
         }
         if u32_at(8) != SegmentHeader::checksum(bytes) {
             return Err("a segment header with a right checksum");
         }
         let header = SegmentHeader {
+            version,
             place: Place {
                 vnode: VnodeId(u32_at(16)),
                 salt: u32_at(12),

@@ -581,3 +581,26 @@ fn whichever_call_fails_nothing_that_was_synced_is_lost() {
         }
     }
 }
+
+#[test]
+fn a_segment_of_version_1_is_read_and_followed_by_one_of_version_2() {
+    let io = disk();
+    let (mut log, _) = open(&io);
+    log.append(&[pending(1, 10)]).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let (first, second) = (segment_path(&directory(), 1), segment_path(&directory(), 2));
+    io.damage(&first, |bytes| {
+        bytes[7] = 1;
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..8]), &bytes[12..SEGMENT_HEADER_BYTES]);
+        bytes[8..12].copy_from_slice(&crc.to_le_bytes());
+    });
+    let (mut log, records) = open(&io);
+    assert_eq!(values(&records), [1]);
+    log.append(&[pending(2, 10)]).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    assert_eq!(io.contents(&first).unwrap()[..8], *b"TAOSWAL\x01");
+    assert_eq!(io.contents(&second).unwrap()[..8], *b"TAOSWAL\x02");
+    assert_eq!(values(&open(&io.power_cut(1)).1), [1, 2]);
+}
