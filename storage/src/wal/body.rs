@@ -22,6 +22,9 @@ const ROWS_MAX: usize = codec::ROWS_MAX;
 /// Below this many rows choosing a codec costs more than it saves: one row of ten metrics is about a hundred bytes either way.
 const ROWS_WORTH_PACKING: usize = 16;
 
+/// Room that a body begins with: one row of ten metrics takes 200 bytes, and would have a body grow six times.
+const BODY_BYTES_FIRST: usize = 512;
+
 const ROWS: u8 = 1;
 const DELETE: u8 = 2;
 const DROP_FAMILY: u8 = 3;
@@ -30,14 +33,14 @@ type Read<T> = Result<T, &'static str>;
 
 /// The body of [`Kind::Changes`].
 pub(crate) fn encode_changes(changes: &[Change]) -> Result<Vec<u8>, StorageError> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(BODY_BYTES_FIRST);
     append_changes(changes, &mut out)?;
     Ok(out)
 }
 
 /// The body of [`Kind::Prepared`].
 pub(crate) fn encode_prepared(home: VnodeId, changes: &[Change]) -> Result<Vec<u8>, StorageError> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(BODY_BYTES_FIRST);
     put(&mut out, u64::from(home.0));
     append_changes(changes, &mut out)?;
     Ok(out)
@@ -45,7 +48,7 @@ pub(crate) fn encode_prepared(home: VnodeId, changes: &[Change]) -> Result<Vec<u
 
 /// The body of [`Kind::PreparedHome`].
 pub(crate) fn encode_prepared_home(participants: &[VnodeId], changes: &[Change]) -> Result<Vec<u8>, StorageError> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(BODY_BYTES_FIRST);
     put(&mut out, participants.len() as u64);
     for participant in participants {
         put(&mut out, u64::from(participant.0));
@@ -151,7 +154,7 @@ fn append_rows(rows: &Rows, out: &mut Vec<u8>) -> Result<(), StorageError> {
     if rows.times.len() != rows.len() {
         return Err(uneven(format!("{} times for {} rows", rows.times.len(), rows.len())));
     }
-    let mut known = Vec::with_capacity(rows.columns.len());
+    let mut data_type = Vec::new();
     let mut last = None;
     for (id, array) in &rows.columns {
         if array.len() != rows.len() {
@@ -173,7 +176,7 @@ fn append_rows(rows: &Rows, out: &mut Vec<u8>) -> Result<(), StorageError> {
                 id.0
             )));
         }
-        let mut data_type = Vec::with_capacity(2);
+        data_type.clear();
         append_type(array.data_type(), &mut data_type).ok_or_else(|| {
             uneven(format!(
                 "column {} has type {}, which is not stored",
@@ -181,7 +184,6 @@ fn append_rows(rows: &Rows, out: &mut Vec<u8>) -> Result<(), StorageError> {
                 array.data_type()
             ))
         })?;
-        known.push(data_type);
     }
     for start in (0..rows.len()).step_by(ROWS_MAX) {
         let count = ROWS_MAX.min(rows.len() - start);
@@ -200,9 +202,9 @@ fn append_rows(rows: &Rows, out: &mut Vec<u8>) -> Result<(), StorageError> {
         append_array(&(Arc::new(series) as ArrayRef), compression, out);
         append_array(&(Arc::new(times) as ArrayRef), compression, out);
         put(out, rows.columns.len() as u64);
-        for ((id, array), data_type) in rows.columns.iter().zip(&known) {
+        for (id, array) in &rows.columns {
             put(out, u64::from(id.0));
-            out.extend_from_slice(data_type);
+            append_type(array.data_type(), out).expect("types were looked at above");
             let part = match count == array.len() {
                 true => array.clone(),
                 false => array.slice(start, count),
