@@ -132,7 +132,11 @@ impl<'a> Values<'a> {
         };
         let unlisted = defaults.unlisted.iter().map(|(field, _)| field);
         let used = bound.fields.iter().chain(unlisted).filter_map(metric);
-        accumulator.families.rows(place).begin(used);
+        accumulator.families.rows(place).begin(used.clone());
+        let count = tokens.len() / width;
+        if count > 1 {
+            accumulator.families.rows(place).reserve(count, used);
+        }
         let fixed = self.fixed_series(accumulator, context, clause, bound)?;
         let by_name = bound.fields.contains(&Field::TableName);
         let mut router = Router::default();

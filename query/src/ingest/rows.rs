@@ -102,6 +102,25 @@ impl FamilyRows {
         }
     }
 
+    /// Room for rows that are known to come, in the columns that they have, while there are none: columns that grow into it copy what
+    /// they hold ten times over.
+    pub fn reserve(&mut self, rows: usize, metrics: impl Iterator<Item = usize>) {
+        if !self.is_empty() {
+            return;
+        }
+        let rows = rows.min(CHUNK_ROWS);
+        for metric in metrics {
+            if let Some(column) = self.table.columns.get(metric + 1) {
+                self.columns[metric] = ColumnBuilder::with_capacity(&column.sql_type, self.precision, rows);
+            }
+        }
+        if self.vnode.is_none() {
+            self.vnodes.reserve(rows);
+        }
+        self.series.reserve(rows);
+        self.times.reserve(rows);
+    }
+
     /// After a row's values: where it belongs.
     #[inline]
     pub fn end_row(&mut self, series: SeriesRef, time: i64) {
