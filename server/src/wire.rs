@@ -162,77 +162,46 @@ impl Wire {
 
     /// Waits for more bytes. Dropping this loses none.
     pub async fn fill(&mut self) -> Flow<()> {
-        loop {
-            if self.input.capacity() - self.input.len() < self.read_bytes / 2 {
-                self.input.reserve(self.read_bytes);
-            }
-            let room = self.input.capacity() - self.input.len();
-            let read = match &mut self.stream {
-                Stream::Plain(socket) => socket.try_read_buf(&mut self.input),
-                Stream::Tls(_) => return self.fill_decrypted().await,
-                Stream::Broken => return Err(Failure::Gone),
-            };
-            match read {
-                Ok(0) => return Err(Failure::Gone),
-                Ok(bytes) => {
-                    if bytes == room {
-                        self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
-                    }
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_readable().await?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
+        if self.input.capacity() - self.input.len() < self.read_bytes / 2 {
+            self.input.reserve(self.read_bytes);
         }
-    }
-
-    /// As `fill`, of bytes that come decrypted: a record of 16 KiB at a time at most.
-    async fn fill_decrypted(&mut self) -> Flow<()> {
-        let idles_large = self.idles_large();
-        let Stream::Tls(stream) = &mut self.stream else {
-            return Err(Failure::Gone);
-        };
-        let read = match idles_large {
-            false => stream.read_buf(&mut self.input).await,
-            true => match tokio::time::timeout(IDLE_BEFORE_SHRINK, stream.read_buf(&mut self.input)).await {
-                Ok(read) => read,
+        let read = match self.idles_large() {
+            false => self.read().await?,
+            true => match tokio::time::timeout(IDLE_BEFORE_SHRINK, self.read()).await {
+                Ok(read) => read?,
                 Err(_) => {
                     self.shrink();
                     self.input.reserve(self.read_bytes);
-                    let Stream::Tls(stream) = &mut self.stream else {
-                        return Err(Failure::Gone);
-                    };
-                    stream.read_buf(&mut self.input).await
+                    self.read().await?
                 }
             },
         };
-        match read? {
+        match read {
             0 => Err(Failure::Gone),
             _ => Ok(()),
+        }
+    }
+
+    /// A read that does not fill its room has emptied the socket: the next one waits for the socket at once and does not try before.
+    async fn read(&mut self) -> Flow<usize> {
+        let room = self.input.capacity() - self.input.len();
+        match &mut self.stream {
+            Stream::Plain(socket) => {
+                let bytes = socket.read_buf(&mut self.input).await?;
+                if bytes == room {
+                    self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+                }
+                Ok(bytes)
+            }
+            // A record of 16 KiB at a time at most.
+            Stream::Tls(stream) => Ok(stream.read_buf(&mut self.input).await?),
+            Stream::Broken => Err(Failure::Gone),
         }
     }
 
     /// Holds more memory than an idle connection should, and has nothing to do.
     fn idles_large(&self) -> bool {
         self.input.is_empty() && (self.read_bytes > READ_BYTES_MIN || self.output.is_large())
-    }
-
-    async fn wait_readable(&mut self) -> Flow<()> {
-        let idles_large = self.idles_large();
-        let Some(socket) = self.socket() else {
-            return Err(Failure::Gone);
-        };
-        if idles_large {
-            match tokio::time::timeout(IDLE_BEFORE_SHRINK, socket.readable()).await {
-                Ok(ready) => return Ok(ready?),
-                Err(_) => self.shrink(),
-            }
-        }
-        match self.socket() {
-            Some(socket) => Ok(socket.readable().await?),
-            None => Err(Failure::Gone),
-        }
     }
 
     fn shrink(&mut self) {
