@@ -3,7 +3,7 @@
 //! DataFusion yields where rows are read. A join makes many rows of few: once its inputs are read, what stands above it takes batch after
 //! batch from it within one turn, for hours if need be, and neither cancel nor a timeout gets a word in. So a join as a whole counts its
 //! batches. One with a condition on pairs may find none for long, and gives no batch: there the rows that it probes with come in portions, as
-//! many as it can pair within a turn, and it waits a turn after a portion that took longer.
+//! many as it can pair within a turn if that is not too few, and it waits a turn after a portion that took longer.
 
 use std::fmt;
 use std::pin::Pin;
@@ -29,11 +29,9 @@ use super::planner::BATCH_ROWS;
 /// How long a portion may take before others get their turn.
 const TURN: Duration = Duration::from_millis(10);
 
-/// Rows of the first portion: with a million on the other side these are pairs for a second at most.
-const ROWS_AT_FIRST: usize = 256;
-
-/// Rows of the smallest portion: fewer cost more to hand on than to pair.
-const ROWS_MIN: usize = 16;
+/// Rows of the first portion, and of the smallest. A nested loop compares one row with a batch; from a tenth of a full batch down it copies the
+/// rows of both sides for every pair instead, which takes eight times as long. With a million rows on the other side these are pairs for a second.
+const ROWS_MIN: usize = BATCH_ROWS / 8;
 
 /// The physical rule: wraps each join, and what a join with a condition probes with.
 #[derive(Debug)]
@@ -134,7 +132,7 @@ impl ExecutionPlan for Portions {
         Ok(Box::pin(PortionStream {
             input: self.input.execute(partition, context)?,
             rest: None,
-            rows: ROWS_AT_FIRST,
+            rows: ROWS_MIN,
             given: None,
         }))
     }
@@ -198,15 +196,15 @@ mod tests {
 
     #[test]
     fn portions_shrink_while_they_are_slow_and_grow_while_they_are_fast() {
-        let mut rows = ROWS_AT_FIRST;
+        let mut rows = ROWS_MIN;
+        for _ in 0..10 {
+            rows = next_portion(rows, Duration::ZERO);
+        }
+        assert_eq!(rows, BATCH_ROWS);
+        assert_eq!(next_portion(rows, TURN / 2), BATCH_ROWS);
         for _ in 0..10 {
             rows = next_portion(rows, TURN * 2);
         }
         assert_eq!(rows, ROWS_MIN);
-        assert_eq!(next_portion(rows, TURN / 2), ROWS_MIN);
-        for _ in 0..20 {
-            rows = next_portion(rows, Duration::ZERO);
-        }
-        assert_eq!(rows, BATCH_ROWS);
     }
 }
