@@ -259,7 +259,8 @@ async fn measure(
     scale: &Scale,
     references: &mut References,
 ) -> Result<SystemReport> {
-    let idle_memory_bytes = system.pid.map(memory_bytes);
+    // An embedded system's process has not loaded it yet.
+    let idle_memory_bytes = system.pid.filter(|_| !system.is_embedded()).map(memory_bytes);
     let mut report = SystemReport {
         name: system.dialect.name.clone(),
         version: system.version().await?,
@@ -280,7 +281,7 @@ async fn measure(
         ..cpu
     };
     let figures = median_load(system, &cpu, scale.repeats, "cpu").await?;
-    report.loads.push(load_report(way.title(), Ok(figures)));
+    report.loads.push(load_report(system, way.title(), Ok(figures)));
     // Questions while nothing else is in the system, then the other loads.
     ask_all(system, "cpu", &cpu, scale, &mut references.cpu, &mut report).await?;
     if !system.is_embedded() {
@@ -297,7 +298,7 @@ async fn measure(
     let figures = median_load(system, &iot, 1, "iot").await?;
     report
         .loads
-        .push(load_report(&format!("{}, iot", way.title()), Ok(figures)));
+        .push(load_report(system, &format!("{}, iot", way.title()), Ok(figures)));
     ask_all(system, "iot", &iot, scale, &mut references.iot, &mut report).await?;
     system.drop_database("iot", &iot.set).await?;
 
@@ -311,7 +312,7 @@ async fn measure(
         if is_possible {
             let outcome = median_load(system, &case.plan, scale.repeats, "load_case").await;
             let is_loaded = outcome.is_ok();
-            report.loads.push(load_report(&case.name, outcome));
+            report.loads.push(load_report(system, &case.name, outcome));
             if is_loaded {
                 ask_fleet(system, "load_case", &case, scale, &mut report).await?;
             }
@@ -321,10 +322,14 @@ async fn measure(
     Ok(report)
 }
 
-fn load_report(case: &str, outcome: Result<load::Figures>) -> LoadReport {
+fn load_report(system: &System, case: &str, outcome: Result<load::Figures>) -> LoadReport {
     let problem = outcome.as_ref().err().map(ToString::to_string);
     LoadReport {
-        case: case.to_owned(),
+        // An embedded system reads the same rows from files.
+        case: match system.is_embedded() {
+            true => case.replace(Way::CopyText.title(), "files"),
+            false => case.to_owned(),
+        },
         problem,
         figures: outcome.ok(),
     }
