@@ -16,13 +16,12 @@ use chrono::{DateTime, Months};
 use taospg_catalog::{Database, Keep, Table, TableKind};
 use taospg_storage::{Change, Durability, FamilyId, SeriesSet, TimeRange, Transaction, VnodeId};
 
-use crate::hypertable::group_start;
+use crate::hypertable::{DAY_MS, group_start};
 use crate::pg_type::parse_interval;
 use crate::pg_type::write::{IntervalStyle, write_interval};
 use crate::statement::show_span;
 use crate::{Engine, ErrorKind, QueryError};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 const NS_PER_MS: i64 = 1_000_000;
 /// A thousand years, as of a database.
 const DAYS_MAX: i64 = 365_000;

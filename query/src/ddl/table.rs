@@ -15,6 +15,7 @@ use crate::access::Thing;
 use crate::ingest::column::ColumnBuilder;
 use crate::ingest::datum::{Datum, ValueError};
 use crate::ingest::keyed::serial_default;
+use crate::ingest::target::tag_place;
 use crate::ingest::time::TimeReader;
 use crate::statement::{ColumnDefinition, CreateChild, CreateTable, TableName};
 use crate::temporary::define;
@@ -230,16 +231,8 @@ async fn push_tags(
             None => index,
             Some(names) => {
                 let (name, character) = &names[index];
-                let place = supertable.tags.iter().position(|tag| tag.name == *name);
-                let place = place.ok_or_else(|| {
-                    let message = format!("tag \"{name}\" of supertable \"{}\" does not exist", supertable.name);
-                    QueryError::new(ErrorKind::UndefinedColumn, message).with_position(*character)
-                })?;
-                if group.tags[place].len() == group.names.len() {
-                    let message = format!("column \"{name}\" specified more than once");
-                    return Err(QueryError::new(ErrorKind::DuplicateColumn, message).with_position(*character));
-                }
-                place
+                let is_taken = |place: usize| group.tags[place].len() == group.names.len();
+                tag_place(supertable, name, is_taken).map_err(|error| error.with_position(*character))?
             }
         };
         let (tag, column) = (&supertable.tags[place], &mut group.tags[place]);

@@ -15,7 +15,7 @@ use super::insert_expressions::parameters_in;
 use super::insert_planned::{execute_query, prepare_query};
 use super::insert_rows::Constants;
 use super::lexer::{Token, Value, position};
-use super::target::{ColumnName, Field, Place, Target};
+use super::target::{ColumnName, Field, Place, Target, tag_place};
 use crate::plan::{PreparedQuery, Returning};
 use crate::{Engine, ErrorKind, Outcome, Parameter, QueryError, ResultField, Session};
 
@@ -322,28 +322,16 @@ impl Insert {
 
 /// Which tags the values of USING … TAGS are.
 fn tag_places(target: &Target, names: Option<&[ColumnName]>, values: usize) -> Result<Vec<usize>, QueryError> {
-    let tags = &target.table.tags;
     let places: Vec<usize> = match names {
-        None => (0..tags.len()).collect(),
+        None => (0..target.table.tags.len()).collect(),
         Some(names) => {
             let mut places = Vec::with_capacity(names.len());
             for (name, character) in names {
-                let place = tags.iter().position(|tag| tag.name == *name);
-                let error = match place {
-                    Some(place) if !places.contains(&place) => {
-                        places.push(place);
-                        continue;
-                    }
-                    Some(_) => {
-                        let message = format!("column \"{name}\" specified more than once");
-                        QueryError::new(ErrorKind::DuplicateColumn, message)
-                    }
-                    None => {
-                        let message = format!("tag \"{name}\" of supertable \"{}\" does not exist", target.table.name);
-                        QueryError::new(ErrorKind::UndefinedColumn, message)
-                    }
-                };
-                return Err(character.map_or(error.clone(), |character| error.with_position(character)));
+                let place = tag_place(&target.table, name, |place| places.contains(&place));
+                places.push(place.map_err(|error| match character {
+                    Some(character) => error.with_position(*character),
+                    None => error,
+                })?);
             }
             places
         }

@@ -209,6 +209,21 @@ impl RelationName {
     }
 }
 
+/// Which tag of a supertable a name in a list of tags means; one that is taken stood there before.
+pub(crate) fn tag_place(table: &Table, name: &str, is_taken: impl Fn(usize) -> bool) -> Result<usize, QueryError> {
+    match table.tags.iter().position(|tag| tag.name == *name) {
+        Some(place) if is_taken(place) => {
+            let message = format!("column \"{name}\" specified more than once");
+            Err(QueryError::new(ErrorKind::DuplicateColumn, message))
+        }
+        Some(place) => Ok(place),
+        None => {
+            let message = format!("tag \"{name}\" of supertable \"{}\" does not exist", table.name);
+            Err(QueryError::new(ErrorKind::UndefinedColumn, message))
+        }
+    }
+}
+
 impl Target {
     /// What each value of a row is: the listed columns, or all in declared order.
     pub fn fields(&self, columns: Option<&[ColumnName]>) -> Result<Vec<Field>, QueryError> {

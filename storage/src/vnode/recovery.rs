@@ -128,6 +128,11 @@ pub(crate) fn replay(shared: &Arc<Shared>, id: VnodeId, directory: &Path) -> Res
         let (index, transaction) = (record.index, record.transaction);
         last_transaction = last_transaction.max(transaction);
         let is_new = index > flushed;
+        let in_role = |role, changes| Prepared {
+            transaction,
+            role,
+            changes,
+        };
         // Takes effect at this record: what was prepared, if it was.
         let mut take_effect = |prepared: Option<(u64, Prepared)>| {
             if let Some((at, Prepared { changes, .. })) = prepared
@@ -140,22 +145,10 @@ pub(crate) fn replay(shared: &Arc<Shared>, id: VnodeId, directory: &Path) -> Res
         match record.entry {
             Entry::Changes(changes) if is_new => store.apply(index, changes),
             Entry::Prepared { home, changes } => {
-                let role = Role::Participant { home };
-                let one = Prepared {
-                    transaction,
-                    role,
-                    changes,
-                };
-                prepared.insert(index, one);
+                prepared.insert(index, in_role(Role::Participant { home }, changes));
             }
             Entry::PreparedHome { participants, changes } => {
-                let role = Role::Home { participants };
-                let one = Prepared {
-                    transaction,
-                    role,
-                    changes,
-                };
-                prepared.insert(index, one);
+                prepared.insert(index, in_role(Role::Home { participants }, changes));
             }
             Entry::Commit { participants, changes } => {
                 // A repeated mark has fewer participants than the first.
